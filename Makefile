@@ -1,0 +1,46 @@
+# make demo   the reference story on loopback, needs only Go
+# make test   everything, with the real peers that Debian has
+# make lint   gofmt, vet for every system, the house rules
+# make fuzz   every fuzz target for FUZZTIME each
+# make bench  the Go benchmarks
+
+GO       ?= go
+FUZZTIME ?= 60s
+PKGS      = ./...
+VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   = -s -w -X main.version=$(VERSION)
+export CGO_ENABLED = 0
+
+.PHONY: all build demo test test-go test-race lint fuzz bench deps clean
+
+all: build
+
+build:
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+demo: build
+	./bin/sallyport demo $(if $(KEEP),--keep)
+
+deps:
+	./.ci/deps
+
+test: deps lint test-go test-race
+
+test-go:
+	$(GO) test -timeout 15m $(PKGS)
+
+# The race detector needs cgo; where no C compiler is, that is said and not hidden.
+test-race:
+	./.ci/race
+
+lint:
+	./.ci/lint
+
+fuzz:
+	FUZZTIME=$(FUZZTIME) ./.ci/fuzz
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,218 @@
+// Package sessions knows who is on the network.
+//
+// A session is the service a NAS gives to one endpoint from start to end (RFC 5176
+// section 2.3). Its key is the audit-session-id: the value the NAS sends in a
+// Cisco-AVPair, or one that the appliance mints and the NAS carries back in Class.
+// The key is guessable (address, counter, login second) and never proves anything.
+//
+//	record    Session, immutable once published; a change is a new record
+//	table     shards of records; readers walk them without a lock, one goroutine writes
+//	index     NAS + Acct-Session-Id, Calling-Station-Id, endpoint MAC, address, user
+//	store     the journal below: nothing is visible here before it is durable there
+package sessions
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// ID is the audit-session-id in canonical form: lower case, since ASA writes it in
+// lower case and IOS in upper case and both mean the same session.
+type ID string
+
+// IDMax is the longest audit-session-id accepted, in octets. Cisco's have 24; the
+// redirect URL that carries the id has 234 octets in all.
+const IDMax = 64
+
+// CanonicalID makes an ID of what a NAS sent, and false when it cannot be one: empty,
+// longer than IDMax, or with octets that are not letters, digits or one of "-_.:".
+func CanonicalID(raw string) (ID, bool) {
+	if raw == "" || len(raw) > IDMax {
+		return "", false
+	}
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		switch {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+		case c == '-', c == '_', c == '.', c == ':':
+		default:
+			return "", false
+		}
+	}
+	return ID(strings.ToLower(raw)), true
+}
+
+// PostureStatus is what the appliance holds of an endpoint's health.
+type PostureStatus uint8
+
+// The statuses. Unknown: nothing was asked or reported. Pending: the endpoint was sent
+// to the portal and has not reported. NotApplicable: no requirement is for it.
+const (
+	Unknown PostureStatus = iota
+	Pending
+	Compliant
+	NonCompliant
+	NotApplicable
+	postureStatuses // the number of them
+)
+
+var statusNames = [postureStatuses]string{"Unknown", "Pending", "Compliant", "NonCompliant", "NotApplicable"}
+
+// String is the name operators know and policies use.
+func (s PostureStatus) String() string {
+	if s < postureStatuses {
+		return statusNames[s]
+	}
+	return "Unknown"
+}
+
+// PostureStatusNames lists every status in order, for messages and type checks.
+func PostureStatusNames() []string { return statusNames[:] }
+
+// ParsePostureStatus reads a name that String made.
+func ParsePostureStatus(name string) (PostureStatus, bool) {
+	for i, n := range statusNames {
+		if n == name {
+			return PostureStatus(i), true
+		}
+	}
+	return Unknown, false
+}
+
+// Assurance is how strongly a device key is bound to a session, weakest first.
+type Assurance uint8
+
+// The strengths: nothing bound; the connection's address and a claimed MAC agree with
+// what the NAS said; the single-use ticket of the redirect was redeemed.
+const (
+	Unbound Assurance = iota
+	AddressMAC
+	Ticket
+	assurances
+)
+
+var assuranceNames = [assurances]string{"none", "address-mac", "ticket"}
+
+// String is the name policies use.
+func (a Assurance) String() string {
+	if a < assurances {
+		return assuranceNames[a]
+	}
+	return "none"
+}
+
+// Session is one session as of one moment. A published Session is never changed; a
+// change copies it. Slices and strings in it are never written to either.
+type Session struct {
+	ID             ID
+	AuditSessionID string // as the NAS spelled it, for the way back
+	Minted         bool   // the appliance made the id; the NAS carries it in Class only
+	Version        uint64 // counts changes of this record
+	Epoch          uint64 // counts posture changes; older news loses
+
+	NAS              string     // name in the configuration
+	NASAddress       netip.Addr // where its packets come from
+	Server           netip.Addr // our address that it talks to
+	NASIP            netip.Addr // NAS-IP-Address or NAS-IPv6-Address as sent
+	NASIdentifier    string
+	NASPort          uint32
+	NASPortID        string
+	NASPortType      uint32
+	AcctSessionID    string
+	CallingStationID string
+	CalledStationID  string
+	TunnelGroup      string
+	UserName         string
+	Groups           []string
+	Method           string // pap, mab, authorize-only
+	Authenticated    bool
+	FramedIP         netip.Addr
+	FramedIPv6       netip.Addr
+	MACs             []string // endpoint's, as the NAS tells: aa:bb:cc:dd:ee:ff
+	OS               string   // windows, linux, macos: from the NAS first, then from the agent
+	CoAPush          bool     // the NAS announced coa-push=true
+
+	Started  time.Time // first seen
+	Changed  time.Time // last change of this record
+	LastSeen time.Time // last packet or report
+	Ended    time.Time // zero while the session lives
+	EndCause string
+
+	Accounting Accounting
+	Posture    Posture
+	Grant      Grant
+	Change     *Change // the CoA that is under way, nil when none
+}
+
+// Accounting is the running total of a session (RFC 2866, RFC 2869 section 5.1).
+type Accounting struct {
+	Started     time.Time // zero: no Start was seen
+	Stopped     time.Time
+	LastEvent   time.Time // event time of the newest record that was applied
+	SessionTime uint32    // seconds
+	InOctets    uint64    // gigawords included
+	OutOctets   uint64
+	InPackets   uint64
+	OutPackets  uint64
+	Cause       uint32 // Acct-Terminate-Cause
+}
+
+// Posture is what is known of the endpoint's health and who may report it.
+type Posture struct {
+	Status       PostureStatus
+	Since        time.Time // of Status
+	ReportAt     time.Time // last report that was judged
+	ValidUntil   time.Time // when silence turns into an event; zero: never
+	DecisionID   string
+	Assurance    Assurance
+	Key          []byte // device public key, SubjectPublicKeyInfo
+	Nonce        string
+	Seq          uint64   // of the last report
+	ReportHash   [32]byte // of its bytes: a retry gets the same answer
+	Answer       []byte   // that answer
+	TicketSerial uint32   // counts the tickets given out; only the newest counts
+	TicketUsed   uint32   // serial of the last ticket redeemed
+	Agent        string   // name and version
+	Failed       []string // failed mandatory conditions, for tables
+}
+
+// Grant is what the NAS was last told that the session may do.
+type Grant struct {
+	Profile string // name of the authorization profile; empty: nothing granted
+	Rule    string
+	Digest  uint64 // of the profile's content: an edited profile is another grant
+	Text    string // the grant in words, for tables
+	Class   []byte // our Class, as sent
+}
+
+// CoA intents.
+const (
+	ChangePush       = "push"
+	ChangeReauth     = "reauthenticate"
+	ChangeDisconnect = "disconnect"
+)
+
+// Change is a CoA that must still reach the NAS. It lives in the journal from before
+// the first packet until it is settled.
+type Change struct {
+	Kind    string // ChangePush, ChangeReauth, ChangeDisconnect
+	Epoch   uint64 // posture epoch it was made for
+	Serial  uint64 // counts changes of this session; an answer to an older one is late news
+	Made    time.Time
+	Reason  string
+	Grant   Grant // what the NAS holds once it acknowledges
+	Outcome string
+}
+
+// Live says whether the session has not ended.
+func (s *Session) Live() bool { return s.Ended.IsZero() }
+
+// EndpointID is what operators call the endpoint by: its MAC when the NAS tells one,
+// else its Calling-Station-Id.
+func (s *Session) EndpointID() string {
+	if len(s.MACs) > 0 {
+		return s.MACs[0]
+	}
+	return s.CallingStationID
+}
