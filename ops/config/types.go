@@ -1,0 +1,152 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"sallyport/ops/secret"
+)
+
+// Config is one configuration. Nothing in it changes after Load.
+type Config struct {
+	File    string   `key:"-"` // the file that Load was given
+	Sources []Source `key:"-"` // every file that was read, in order
+
+	Appliance     Appliance     `key:"appliance,required"`
+	Listen        Listen        `key:"listen"`
+	NAS           []NAS         `key:"nas"`
+	Identity      Identity      `key:"identity"`
+	Posture       Posture       `key:"posture"`
+	Provisioning  Provisioning  `key:"provisioning"`
+	Authorization Authorization `key:"authorization"`
+	Portal        Portal        `key:"portal"`
+	Records       Records       `key:"records"`
+	Sessions      Sessions      `key:"sessions"`
+	Drain         time.Duration `key:"drain" default:"10s" range:"0s..10m"` // the longest a stop may take
+	Log           Log           `key:"log"`
+	Tests         []Test        `key:"tests"`
+}
+
+// Source is one file that took part, with the SHA-256 of what was read. Secrets are
+// among them, so that a changed secret makes another revision.
+type Source struct {
+	Path string
+	Sum  [32]byte
+}
+
+// Appliance says who we are and where we keep what must survive a restart.
+type Appliance struct {
+	Name  Text `key:"name,required"`                      // DNS name or address: redirect URLs and the certificate carry it
+	State Path `key:"state" default:"/var/lib/sallyport"` // directory
+}
+
+// Listen is where packets and connections come in.
+type Listen struct {
+	Authentication []Address `key:"authentication" default:":1812 :1645"`
+	Accounting     []Address `key:"accounting" default:":1813 :1646"`
+	Portal         Address   `key:"portal" default:":8443"`
+	Console        Address   `key:"console" default:"127.0.0.1:9443"`
+	Metrics        Address   `key:"metrics" default:"127.0.0.1:9812"`
+}
+
+// Message-Authenticator demands of a NAS.
+const (
+	WhenPresent = "when-present" // verified when it is there
+	Require     = "require"      // a request without one is dropped
+)
+
+// NAS is a device that gives access, or a prefix of them.
+type NAS struct {
+	Pos                  Pos
+	Name                 Text           `key:"name,required"`
+	Addresses            []netip.Prefix `key:"address,required"` // one, or a list; a single address is a full-length prefix
+	Secret               secret.Shared  `key:"secret,required"`
+	Recipe               Text           `key:"recipe" default:"rfc5176"` // resolved by coa/recipe
+	CoA                  NASCoA         `key:"coa"`
+	MessageAuthenticator string         `key:"message-authenticator" default:"when-present" one:"when-present|require"`
+	LimitProxyState      bool           `key:"limit-proxy-state"` // drop an Access-Request with Proxy-State and no Message-Authenticator
+	Group                string         `key:"group"`             // session.nas_group in rules
+}
+
+// NASCoA is how changes of authorization reach a NAS.
+type NASCoA struct {
+	Pos     Pos
+	Port    int           `key:"port" range:"1..65535"`                   // 0: the recipe's own
+	Secret  secret.Shared `key:"secret"`                                  // empty: the NAS's secret
+	Source  netip.Addr    `key:"source"`                                  // zero: the system chooses
+	Timeout time.Duration `key:"timeout" default:"2s" range:"100ms..60s"` // of the first attempt; later ones wait longer
+	Retries int           `key:"retries" default:"3" range:"0..10"`
+}
+
+// Identity is who may log in.
+type Identity struct {
+	Stores []Store `key:"stores"`
+	MAB    MAB     `key:"mab"`
+}
+
+// Store is one source of users, asked in the order of the file.
+type Store struct {
+	Pos       Pos
+	Name      Text   `key:"name,required"`
+	UsersFile Path   `key:"users-file,required"`
+	Users     []User `key:"-"` // what the file holds
+}
+
+// User is one entry of a users file.
+type User struct {
+	Pos      Pos
+	Name     string   `key:"-"`
+	Password Text     `key:"password,required"` // PHC string: $argon2id$, $2a$, $2b$ or $2y$
+	Groups   []string `key:"groups"`
+	Disabled bool     `key:"disabled"`
+}
+
+// What MAC authentication bypass accepts.
+const (
+	MABNone   = "none"   // nothing
+	MABListed = "listed" // the endpoints of the file
+	MABAll    = "all"    // every MAC; those of the file get their groups
+)
+
+// MAB is MAC authentication bypass: endpoints that have no user.
+type MAB struct {
+	Accept        string     `key:"accept" one:"none|listed|all"` // default: none, or listed when there is a file
+	EndpointsFile Path       `key:"endpoints-file"`
+	Endpoints     []Endpoint `key:"-"` // what the file holds
+}
+
+// Endpoint is one entry of an endpoints file, by MAC.
+type Endpoint struct {
+	Pos    Pos
+	MAC    string   `key:"-"` // aa:bb:cc:dd:ee:ff
+	Groups []string `key:"groups"`
+	OS     string   `key:"os" one:"windows|linux|macos"` // when the NAS does not tell
+}
+
+// Portal is the HTTPS side: where redirected people and agents arrive.
+type Portal struct {
+	Certificate    Path          `key:"certificate"` // PEM; both empty: a self-signed pair in the state directory
+	Key            Path          `key:"key"`
+	Name           Text          `key:"name"`                                         // host in the redirect URL; empty: appliance.name
+	TicketLifetime time.Duration `key:"ticket-lifetime" default:"1h" range:"1m..24h"` // of the single-use ticket in the redirect URL
+}
+
+// Records bounds what is kept of the past.
+type Records struct {
+	Keep    time.Duration `key:"keep" default:"30d" range:"1h..3650d"`          // posture reports on disk
+	Livelog int           `key:"livelog" default:"10000" range:"100..10000000"` // rows in memory
+}
+
+// Sessions bounds the session table and says when silence ends a session.
+type Sessions struct {
+	Max                    int           `key:"max" default:"1000000" range:"1..100000000"`
+	PurgeWithoutStop       time.Duration `key:"purge-without-stop" default:"5d" range:"1m..365d"`       // accounting started, then nothing for so long
+	PurgeWithoutAccounting time.Duration `key:"purge-without-accounting" default:"4h" range:"1m..365d"` // login, and no accounting for so long
+	KeepEnded              time.Duration `key:"keep-ended" default:"1h" range:"0s..30d"`                // an ended session can still be looked at
+}
+
+// Log is what the process writes to standard error.
+type Log struct {
+	Level  string `key:"level" default:"info" one:"debug|info|warn|error"`
+	Format string `key:"format" default:"text" one:"text|json"`
+}

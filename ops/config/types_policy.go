@@ -1,0 +1,237 @@
+package config
+
+import "time"
+
+// Posture is what a healthy endpoint is, and what to do about one that is not.
+type Posture struct {
+	Conditions    Map[Condition]   `key:"conditions"`
+	Remediations  Map[Remediation] `key:"remediations"`
+	Requirements  Map[Requirement] `key:"requirements"`
+	Policy        []PostureRule    `key:"policy"`
+	Agent         PostureAgent     `key:"agent"`
+	DefaultStatus string           `key:"default-status" default:"NotApplicable" one:"NotApplicable|Compliant|NonCompliant"` // when no rule is for the endpoint
+}
+
+// Condition is one test on facts. Exactly one kind is set.
+type Condition struct {
+	Pos Pos
+	USB *USBCondition `key:"usb"`
+}
+
+// USBCondition looks at USB mass storage.
+type USBCondition struct {
+	Pos         Pos
+	MassStorage string `key:"mass-storage,required" one:"absent|present"`
+	Allow       []Text `key:"allow"`                                           // vid:pid or vid:pid:serial, which do not count
+	SystemDisk  string `key:"system-disk" default:"ignore" one:"ignore|count"` // a disk that backs the running system
+}
+
+// Remediation is what brings a requirement back. Without a kind it is a message.
+type Remediation struct {
+	Pos     Pos
+	USB     string `key:"usb" one:"block"`
+	Mode    string `key:"mode" default:"automatic" one:"automatic|manual"`
+	Message string `key:"message"` // for the person
+}
+
+// What a condition that cannot tell means for its requirement.
+const (
+	CannotTellFails = "fail"
+	CannotTellSkips = "skip"
+)
+
+// Requirement is conditions that must all hold, for some systems.
+type Requirement struct {
+	Pos         Pos
+	OS          []Text `key:"os" one:"windows|linux|macos"` // empty: all
+	Conditions  []Text `key:"conditions,required"`
+	Remediation Text   `key:"remediation"` // empty: none
+	CannotTell  string `key:"cannot-tell" default:"fail" one:"fail|skip"`
+}
+
+// PostureRule says which requirements an endpoint must meet. All rules that match
+// apply together.
+type PostureRule struct {
+	Pos          Pos
+	Rule         Text              `key:"rule,required"`
+	OS           []Text            `key:"os" one:"windows|linux|macos"`
+	When         Text              `key:"when"` // CEL; empty: always
+	Requirements []RuleRequirement `key:"requirements,required"`
+}
+
+// Enforcements of a requirement.
+const (
+	Mandatory = "mandatory" // a failure makes the endpoint NonCompliant
+	Optional  = "optional"  // a failure is shown to the person
+	Audit     = "audit"     // a failure is recorded only
+)
+
+// RuleRequirement is a requirement as one rule enforces it.
+type RuleRequirement struct {
+	Pos         Pos
+	Name        Text   `key:"name,required"`
+	Enforcement string `key:"enforcement" default:"mandatory" one:"mandatory|optional|audit"`
+}
+
+// What becomes of a session whose agent fell silent.
+const (
+	LostKeeps        = "keep"
+	LostNonCompliant = "noncompliant"
+)
+
+// PostureAgent times the conversation with the agent.
+type PostureAgent struct {
+	Pos          Pos
+	Heartbeat    time.Duration `key:"heartbeat" default:"15m" range:"5s..24h"`      // the agent reports at least so often
+	ReportValid  time.Duration `key:"report-valid" default:"46m" range:"10s..7d"`   // facts older than this prove nothing; three heartbeats and a little
+	PendingAlarm time.Duration `key:"pending-alarm" default:"10m" range:"10s..24h"` // Pending for longer than this is worth an alarm
+	Lost         string        `key:"lost" default:"noncompliant" one:"keep|noncompliant"`
+}
+
+// Provisioning is which agent is offered to whom.
+type Provisioning struct {
+	AgentsDirectory Path            `key:"agents-directory"`
+	Resources       Map[Resource]   `key:"resources"` // agent-windows, agent-linux and agent-macos are built in
+	Rules           []ProvisionRule `key:"rules"`
+}
+
+// Resource is one thing that the portal hands out.
+type Resource struct {
+	Pos     Pos
+	OS      string `key:"os,required" one:"windows|linux|macos"`
+	Arch    string `key:"arch" one:"amd64|arm64|386|arm"` // empty: the file fits all, or the name tells
+	File    string `key:"file"`                           // in the agents directory; empty: by the usual name
+	Version string `key:"version"`
+	SHA256  string `key:"sha256"` // hexadecimal; empty: not checked
+}
+
+// ProvisionRule offers a resource. The first match wins.
+type ProvisionRule struct {
+	Pos  Pos
+	Rule Text   `key:"rule,required"`
+	OS   []Text `key:"os" one:"windows|linux|macos"`
+	When Text   `key:"when"` // CEL; empty: always
+	Give Text   `key:"give,required"`
+}
+
+// Authorization is what an identity with a posture may do.
+type Authorization struct {
+	DACLs      Map[DACL]    `key:"dacls"`
+	Profiles   Map[Profile] `key:"profiles"`   // PermitAccess and DenyAccess are built in
+	Exceptions []AuthzRule  `key:"exceptions"` // tried before the rules
+	Rules      []AuthzRule  `key:"rules"`
+	Default    Text         `key:"default" default:"DenyAccess"`
+}
+
+// Names of the built-in profiles.
+const (
+	PermitAccess = "PermitAccess" // accept, nothing more
+	DenyAccess   = "DenyAccess"   // reject
+)
+
+// DACL is a downloadable access list: a list of lines or one block of text.
+type DACL struct {
+	Pos   Pos
+	Lines []Text
+}
+
+// AuthzRule gives a profile when an expression holds. The first match wins.
+type AuthzRule struct {
+	Pos     Pos
+	Rule    Text `key:"rule,required"`
+	When    Text `key:"when,required"` // CEL
+	Profile Text `key:"profile,required"`
+}
+
+// Profile is an authorization profile as written; engine/authz makes it real.
+type Profile struct {
+	Pos            Pos
+	Reject         bool          `key:"reject"` // answer Access-Reject; only attributes such as Reply-Message go with it
+	Redirect       *Redirect     `key:"redirect"`
+	DACL           Text          `key:"dacl"`
+	VLAN           Text          `key:"vlan"` // number or name
+	FilterID       Text          `key:"filter-id"`
+	Class          Text          `key:"class"`
+	SGT            int           `key:"sgt" range:"1..65519"` // security group tag; 0: none
+	SessionTimeout time.Duration `key:"session-timeout" range:"1m..365d"`
+	Reauthenticate bool          `key:"reauthenticate"` // Termination-Action RADIUS-Request (RFC 2865 section 5.29)
+	GroupPolicy    Text          `key:"group-policy"`   // Class as "OU=name;", as ASA selects a group policy
+	Attributes     []Attribute   `key:"attributes"`     // by dictionary name
+}
+
+// Redirect sends web traffic to a portal.
+type Redirect struct {
+	Pos    Pos
+	Portal Text `key:"portal,required"`
+	ACL    Text `key:"acl,required"` // a list that the NAS already has
+}
+
+// Attribute is one RADIUS attribute by dictionary name, with its values in order.
+type Attribute struct {
+	Name   Text
+	Values []Text
+}
+
+// Test is one policy test: a login and what follows it, in time.
+type Test struct {
+	Pos   Pos
+	Name  Text   `key:"name,required"`
+	Given Given  `key:"given"`
+	Steps []Step `key:"steps,required"`
+}
+
+// Given is the session that a test is about.
+type Given struct {
+	Pos              Pos
+	User             string   `key:"user"`
+	Groups           []string `key:"groups"` // besides those that the user's store tells
+	NAS              Text     `key:"nas"`
+	OS               string   `key:"os" one:"windows|linux|macos"`
+	MAC              string   `key:"mac"`
+	Method           string   `key:"method" default:"pap"`
+	CallingStationID string   `key:"calling-station-id"`
+	CalledStationID  string   `key:"called-station-id"`
+	TunnelGroup      string   `key:"tunnel-group"`
+	NASPortType      string   `key:"nas-port-type"`
+	ServiceType      string   `key:"service-type"`
+	FramedIP         string   `key:"framed-ip"`
+	Assurance        string   `key:"assurance" default:"ticket" one:"none|address-mac|ticket"`
+}
+
+// Step is one moment of a test: something happens, or only time passes.
+type Step struct {
+	Pos          Pos
+	At           time.Duration `key:"at"` // since the test began
+	Authenticate Text          `key:"authenticate" one:"ok|fail"`
+	Report       *StepReport   `key:"report"`
+	Expect       Expect        `key:"expect"`
+}
+
+// StepReport is a posture report in a test.
+type StepReport struct {
+	Pos      Pos
+	USB      *[]StepUSB `key:"usb"` // absent: the agent did not collect it
+	USBError string     `key:"usb-error"`
+}
+
+// StepUSB is one USB device of a test's report.
+type StepUSB struct {
+	Ifaces []string `key:"ifaces,required"`
+	State  string   `key:"state" default:"active" one:"active|blocked|protected_system_disk"`
+	VID    string   `key:"vid"`
+	PID    string   `key:"pid"`
+	Serial string   `key:"serial"`
+	Port   string   `key:"port"`
+}
+
+// Expect is what must be true after a step. Empty fields are not looked at.
+type Expect struct {
+	Pos     Pos
+	Profile Text `key:"profile"`
+	Rule    Text `key:"rule"`
+	Posture Text `key:"posture" one:"Unknown|Pending|Compliant|NonCompliant|NotApplicable"`
+	CoA     Text `key:"coa"` // the profile that a CoA brings, or none
+}
+
+// NoCoA is the word for a step after which nothing may be sent to the NAS.
+const NoCoA = "none"
