@@ -119,6 +119,7 @@ type Session struct {
 	NASPort          uint32
 	NASPortID        string
 	NASPortType      uint32
+	ServiceType      uint32
 	AcctSessionID    string
 	CallingStationID string
 	CalledStationID  string
@@ -142,7 +143,9 @@ type Session struct {
 	Accounting Accounting
 	Posture    Posture
 	Grant      Grant
+	Changes    uint64  // serial of the newest Change
 	Change     *Change // the CoA that is under way, nil when none
+	Settled    Settled // the last one that ended
 }
 
 // Accounting is the running total of a session (RFC 2866, RFC 2869 section 5.1).
@@ -160,21 +163,27 @@ type Accounting struct {
 
 // Posture is what is known of the endpoint's health and who may report it.
 type Posture struct {
-	Status       PostureStatus
-	Since        time.Time // of Status
-	ReportAt     time.Time // last report that was judged
-	ValidUntil   time.Time // when silence turns into an event; zero: never
-	DecisionID   string
+	Status     PostureStatus
+	Since      time.Time // of Status
+	ReportAt   time.Time // last report that was judged
+	ValidUntil time.Time // when silence turns into an event; zero: never
+	DecisionID string    // of the decision that set Status
+	Failed     []string  // failed conditions, for tables
+	Agent      string    // name and version
+	Binding    Binding
+}
+
+// Binding says which device key may report for a session, and what it reported last.
+type Binding struct {
 	Assurance    Assurance
 	Key          []byte // device public key, SubjectPublicKeyInfo
-	Nonce        string
-	Seq          uint64   // of the last report
-	ReportHash   [32]byte // of its bytes: a retry gets the same answer
-	Answer       []byte   // that answer
-	TicketSerial uint32   // counts the tickets given out; only the newest counts
-	TicketUsed   uint32   // serial of the last ticket redeemed
-	Agent        string   // name and version
-	Failed       []string // failed mandatory conditions, for tables
+	Nonce        string // what the next report must carry
+	Seq          uint64 // of the last report
+	ReportHash   []byte // SHA-256 of its bytes: a retry gets the same answer
+	Answer       []byte // that answer
+	TicketSerial uint32 // counts the tickets given out; only the newest counts
+	TicketMade   time.Time
+	TicketUsed   uint32 // serial of the last ticket redeemed
 }
 
 // Grant is what the NAS was last told that the session may do.
@@ -183,7 +192,6 @@ type Grant struct {
 	Rule    string
 	Digest  uint64 // of the profile's content: an edited profile is another grant
 	Text    string // the grant in words, for tables
-	Class   []byte // our Class, as sent
 }
 
 // CoA intents.
@@ -196,13 +204,23 @@ const (
 // Change is a CoA that must still reach the NAS. It lives in the journal from before
 // the first packet until it is settled.
 type Change struct {
-	Kind    string // ChangePush, ChangeReauth, ChangeDisconnect
-	Epoch   uint64 // posture epoch it was made for
-	Serial  uint64 // counts changes of this session; an answer to an older one is late news
-	Made    time.Time
-	Reason  string
-	Grant   Grant // what the NAS holds once it acknowledges
-	Outcome string
+	Kind   string // ChangePush, ChangeReauth, ChangeDisconnect
+	Epoch  uint64 // posture epoch it was made for
+	Serial uint64 // counts changes of this session; an answer to an older one is late news
+	Made   time.Time
+	Reason string
+	Grant  Grant // what the NAS holds once it acknowledges
+}
+
+// Settled is how the last Change of a session ended.
+type Settled struct {
+	Serial   uint64
+	Kind     string
+	Profile  string
+	At       time.Time
+	Outcome  string // ack, nak, silence, cancelled
+	Cause    uint32 // Error-Cause, 0 when there was none
+	Attempts uint32
 }
 
 // Live says whether the session has not ended.
