@@ -1,0 +1,73 @@
+package record
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestSince(t *testing.T) {
+	r := NewRing(4)
+	if rows, _, missed := r.Since(0, 0); len(rows) != 0 || missed != 0 {
+		t.Fatal("an empty ring has rows")
+	}
+	for range 6 {
+		r.Add(&Decision{})
+	}
+	for _, c := range []struct {
+		after  uint64
+		limit  int
+		first  uint64
+		n      int
+		missed uint64
+	}{{0, 0, 3, 4, 2}, {2, 0, 3, 4, 0}, {4, 0, 5, 2, 0}, {6, 0, 0, 0, 0}, {0, 2, 3, 2, 2}, {9, 0, 0, 0, 0}} {
+		rows, _, missed := r.Since(c.after, c.limit)
+		if len(rows) != c.n || missed != c.missed || c.n > 0 && rows[0].Number != c.first {
+			t.Errorf("Since(%d, %d): %d rows, %d missed", c.after, c.limit, len(rows), missed)
+		}
+	}
+}
+
+// TestFollowersSeeEveryRowOrCountIt: with writers racing and a small ring, a reader's
+// rows and its missed ones add up to all.
+func TestFollowersSeeEveryRowOrCountIt(t *testing.T) {
+	const writers, each = 4, 2000
+	r := NewRing(64)
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for range each {
+				r.Add(&Decision{})
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	var after, total uint64
+	for total < writers*each {
+		if err := r.Wait(ctx, after); err != nil {
+			t.Fatalf("%d of %d rows: %v", total, writers*each, err)
+		}
+		rows, upTo, missed := r.Since(after, 0)
+		for _, d := range rows {
+			if d.Number <= after || d.Number > upTo {
+				t.Fatalf("row %d between %d and %d", d.Number, after, upTo)
+			}
+		}
+		after = upTo
+		total += uint64(len(rows)) + missed
+	}
+	wg.Wait()
+	if total != writers*each || r.Last() != writers*each {
+		t.Fatalf("%d rows seen or missed of %d, last %d", total, writers*each, r.Last())
+	}
+}
+
+func TestIDsSortAsTheyWereMade(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	a, b := NewID(at, 7, 1), NewID(at.Add(time.Millisecond), 7, 2)
+	if a >= b || a == NewID(at, 7, 2) {
+		t.Fatal(a, b)
+	}
+}
