@@ -12,6 +12,8 @@ type Config struct {
 	File    string   `key:"-"` // the file that Load was given
 	Sources []Source `key:"-"` // every file that was read, in order
 
+	lines map[string][]string // of those files, for messages
+
 	Appliance     Appliance     `key:"appliance,required"`
 	Listen        Listen        `key:"listen"`
 	NAS           []NAS         `key:"nas"`
@@ -27,8 +29,8 @@ type Config struct {
 	Tests         []Test        `key:"tests"`
 }
 
-// Source is one file that took part, with the SHA-256 of what was read. Secrets are
-// among them, so that a changed secret makes another revision.
+// Source is one file that took part, with the SHA-256 of what was read. Files that
+// hold secrets are not among them: a digest of a short secret gives it away.
 type Source struct {
 	Path string
 	Sum  [32]byte
@@ -110,6 +112,7 @@ const (
 
 // MAB is MAC authentication bypass: endpoints that have no user.
 type MAB struct {
+	Pos           Pos
 	Accept        string     `key:"accept" one:"none|listed|all"` // default: none, or listed when there is a file
 	EndpointsFile Path       `key:"endpoints-file"`
 	Endpoints     []Endpoint `key:"-"` // what the file holds

@@ -83,7 +83,7 @@ const (
 type PostureAgent struct {
 	Pos          Pos
 	Heartbeat    time.Duration `key:"heartbeat" default:"15m" range:"5s..24h"`      // the agent reports at least so often
-	ReportValid  time.Duration `key:"report-valid" default:"46m" range:"10s..7d"`   // facts older than this prove nothing; three heartbeats and a little
+	ReportValid  time.Duration `key:"report-valid" range:"10s..7d"`                 // facts older than this prove nothing; default: three heartbeats and a minute
 	PendingAlarm time.Duration `key:"pending-alarm" default:"10m" range:"10s..24h"` // Pending for longer than this is worth an alarm
 	Lost         string        `key:"lost" default:"noncompliant" one:"keep|noncompliant"`
 }

@@ -1,0 +1,187 @@
+package config
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"sallyport/ops/clock"
+)
+
+// check holds the sections against each other: what one key alone cannot tell.
+func (l *loader) check() {
+	l.checkAppliance()
+	l.checkListen()
+	l.checkNAS()
+	l.checkStores()
+	l.checkPostureAgent()
+	l.checkPortal()
+	l.checkSteps()
+}
+
+func (l *loader) checkAppliance() {
+	for _, host := range []struct {
+		text Text
+		path string
+	}{{l.config.Appliance.Name, "appliance.name"}, {l.config.Portal.Name, "portal.name"}} {
+		if host.text.Value != "" && !isHost(host.text.Value) {
+			l.fault(host.text.Pos, host.path, fmt.Sprintf("%q is neither a DNS name nor an address", host.text.Value), "without scheme, port or path")
+		}
+	}
+}
+
+// isHost accepts an IP address or a DNS name (RFC 1123 section 2.1).
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range label {
+			if !(c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// checkListen refuses the same address twice for one transport.
+func (l *loader) checkListen() {
+	c := &l.config.Listen
+	udp, tcp := map[string]string{}, map[string]string{}
+	take := func(used map[string]string, a Address, path string) {
+		_, port, err := net.SplitHostPort(a.Value)
+		if err != nil || port == "0" {
+			return // off, or any free port
+		}
+		if other, ok := used[a.Value]; ok {
+			l.fault(a.Pos, path, a.Value+" is in use by "+other, "every listener needs its own address or port")
+			return
+		}
+		used[a.Value] = path
+	}
+	for i, a := range c.Authentication {
+		take(udp, a, fmt.Sprintf("listen.authentication[%d]", i))
+	}
+	for i, a := range c.Accounting {
+		take(udp, a, fmt.Sprintf("listen.accounting[%d]", i))
+	}
+	take(tcp, c.Portal, "listen.portal")
+	take(tcp, c.Console, "listen.console")
+	take(tcp, c.Metrics, "listen.metrics")
+}
+
+func (l *loader) checkNAS() {
+	names, prefixes := map[string]Pos{}, map[netip.Prefix]string{}
+	for i := range l.config.NAS {
+		n := &l.config.NAS[i]
+		path := fmt.Sprintf("nas[%d]", i)
+		if first, ok := names[n.Name.Value]; ok {
+			l.fault(n.Name.Pos, path+".name", fmt.Sprintf("there are two NASes named %q", n.Name.Value), "first at "+first.String())
+		} else if n.Name.Value != "" {
+			names[n.Name.Value] = n.Name.Pos
+		}
+		for _, p := range n.Addresses {
+			if other, ok := prefixes[p]; ok {
+				l.fault(n.Pos, path+".address", p.String()+" belongs to "+other+" already", "a packet's source must tell its NAS")
+				continue
+			}
+			prefixes[p] = n.Name.Value
+		}
+	}
+	if len(l.config.NAS) == 0 {
+		l.warn(Pos{File: l.config.File}, "nas", "no NAS is configured: every packet will be dropped", "")
+	}
+}
+
+func (l *loader) checkStores() {
+	first := map[string]Pos{}
+	for i, s := range l.config.Identity.Stores {
+		if at, ok := first[s.Name.Value]; ok {
+			l.fault(s.Name.Pos, fmt.Sprintf("identity.stores[%d].name", i), fmt.Sprintf("there are two stores named %q", s.Name.Value), "first at "+at.String())
+		}
+		first[s.Name.Value] = s.Name.Pos
+	}
+}
+
+// checkPostureAgent: facts must stay valid for longer than the agent may be silent.
+func (l *loader) checkPostureAgent() {
+	a := &l.config.Posture.Agent
+	if a.ReportValid == 0 && a.Heartbeat > 0 {
+		a.ReportValid = 3*a.Heartbeat + time.Minute
+	}
+	if a.ReportValid < a.Heartbeat {
+		l.fault(a.Pos, "posture.agent.report-valid", fmt.Sprintf("report-valid %s is shorter than heartbeat %s: healthy endpoints would be lost", a.ReportValid, a.Heartbeat), "three heartbeats let two reports be lost")
+	}
+}
+
+func (l *loader) checkPortal() {
+	p := &l.config.Portal
+	switch {
+	case p.Certificate.Value == "" && p.Key.Value == "":
+		return
+	case p.Key.Value == "":
+		l.fault(p.Certificate.Pos, "portal.certificate", "a certificate without its key", "give portal.key too, or leave both out for a self-signed pair")
+		return
+	case p.Certificate.Value == "":
+		l.fault(p.Key.Pos, "portal.key", "a key without its certificate", "give portal.certificate too, or leave both out for a self-signed pair")
+		return
+	}
+	certificate, _, ok := l.read(p.Certificate.Value, p.Certificate.Pos, fileBytesMax)
+	key, mode, ok2 := l.read(p.Key.Value, p.Key.Pos, fileBytesMax)
+	if !ok || !ok2 {
+		return
+	}
+	if mode.Perm()&0o007 != 0 {
+		l.warn(p.Key.Pos, "portal.key", fmt.Sprintf("everybody may read %s (mode %04o)", p.Key.Value, mode.Perm()), "chmod 600")
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		l.fault(p.Certificate.Pos, "portal.certificate", "certificate and key do not work together: "+strings.TrimPrefix(err.Error(), "tls: "), "both are PEM; the certificate of the portal comes first, then its issuers")
+		return
+	}
+	name := p.Name.Value
+	if name == "" {
+		name = l.config.Appliance.Name.Value
+	}
+	if err := pair.Leaf.VerifyHostname(name); err != nil && name != "" {
+		l.warn(p.Certificate.Pos, "portal.certificate", "the certificate is not for "+name, "agents and browsers refuse it: issue one with this name")
+	}
+	l.checkExpiry(p.Certificate.Pos, pair.Leaf.NotAfter, clock.System{}.Now())
+}
+
+// checkExpiry: an expired certificate is a fault, since no agent accepts it; one in its
+// last two weeks a warning, in time to have another issued.
+func (l *loader) checkExpiry(at Pos, expires, now time.Time) {
+	const soon = 14 * 24 * time.Hour
+	const hint = "have a new one issued; SIGHUP takes it into use"
+	until := expires.UTC().Format("2006-01-02 15:04 MST")
+	switch {
+	case expires.Before(now):
+		l.fault(at, "portal.certificate", "the certificate expired at "+until, hint)
+	case expires.Before(now.Add(soon)):
+		l.warn(at, "portal.certificate", "the certificate expires at "+until, hint)
+	}
+}
+
+// checkSteps: time runs forward in a test, and every step is there for something.
+func (l *loader) checkSteps() {
+	for i, t := range l.config.Tests {
+		var last time.Duration
+		for j, s := range t.Steps {
+			if s.At < last {
+				l.fault(s.Pos, fmt.Sprintf("tests[%d].steps[%d].at", i, j), "the step is earlier than the one before it", "put the steps in order")
+			}
+			last = s.At
+		}
+	}
+}
