@@ -7,8 +7,8 @@ import (
 
 // digest is MD5 (RFC 1321) with its state in the open: an HMAC key's state is computed
 // once and copied, parts of a packet are hashed where they lie, and nothing escapes to
-// the heap. With crypto/md5 the same takes a copy of the packet behind the pad, and
-// half as long again (BenchmarkMessageAuthenticator).
+// the heap. crypto/md5 is faster for a block, but needs two blocks more and the packet
+// copied behind the pad, and its hash.Hash escapes (BenchmarkMessageAuthenticator).
 type digest struct {
 	state [4]uint32
 	block [64]byte
@@ -93,45 +93,45 @@ func round1(a, b, c, d uint32, x *[16]uint32) (uint32, uint32, uint32, uint32) {
 	return a, b, c, d
 }
 
-// round2: G selects b or c by d.
+// round2: G selects b or c by d; a sum, so that only one half of it waits for b.
 func round2(a, b, c, d uint32, x *[16]uint32) (uint32, uint32, uint32, uint32) {
-	a = b + bits.RotateLeft32(a+x[1]+0xf61e2562+((b^c)&d^c), 5)
-	d = a + bits.RotateLeft32(d+x[6]+0xc040b340+((a^b)&c^b), 9)
-	c = d + bits.RotateLeft32(c+x[11]+0x265e5a51+((d^a)&b^a), 14)
-	b = c + bits.RotateLeft32(b+x[0]+0xe9b6c7aa+((c^d)&a^d), 20)
-	a = b + bits.RotateLeft32(a+x[5]+0xd62f105d+((b^c)&d^c), 5)
-	d = a + bits.RotateLeft32(d+x[10]+0x2441453+((a^b)&c^b), 9)
-	c = d + bits.RotateLeft32(c+x[15]+0xd8a1e681+((d^a)&b^a), 14)
-	b = c + bits.RotateLeft32(b+x[4]+0xe7d3fbc8+((c^d)&a^d), 20)
-	a = b + bits.RotateLeft32(a+x[9]+0x21e1cde6+((b^c)&d^c), 5)
-	d = a + bits.RotateLeft32(d+x[14]+0xc33707d6+((a^b)&c^b), 9)
-	c = d + bits.RotateLeft32(c+x[3]+0xf4d50d87+((d^a)&b^a), 14)
-	b = c + bits.RotateLeft32(b+x[8]+0x455a14ed+((c^d)&a^d), 20)
-	a = b + bits.RotateLeft32(a+x[13]+0xa9e3e905+((b^c)&d^c), 5)
-	d = a + bits.RotateLeft32(d+x[2]+0xfcefa3f8+((a^b)&c^b), 9)
-	c = d + bits.RotateLeft32(c+x[7]+0x676f02d9+((d^a)&b^a), 14)
-	b = c + bits.RotateLeft32(b+x[12]+0x8d2a4c8a+((c^d)&a^d), 20)
+	a = b + bits.RotateLeft32(a+x[1]+0xf61e2562+(c&^d)+(b&d), 5)
+	d = a + bits.RotateLeft32(d+x[6]+0xc040b340+(b&^c)+(a&c), 9)
+	c = d + bits.RotateLeft32(c+x[11]+0x265e5a51+(a&^b)+(d&b), 14)
+	b = c + bits.RotateLeft32(b+x[0]+0xe9b6c7aa+(d&^a)+(c&a), 20)
+	a = b + bits.RotateLeft32(a+x[5]+0xd62f105d+(c&^d)+(b&d), 5)
+	d = a + bits.RotateLeft32(d+x[10]+0x2441453+(b&^c)+(a&c), 9)
+	c = d + bits.RotateLeft32(c+x[15]+0xd8a1e681+(a&^b)+(d&b), 14)
+	b = c + bits.RotateLeft32(b+x[4]+0xe7d3fbc8+(d&^a)+(c&a), 20)
+	a = b + bits.RotateLeft32(a+x[9]+0x21e1cde6+(c&^d)+(b&d), 5)
+	d = a + bits.RotateLeft32(d+x[14]+0xc33707d6+(b&^c)+(a&c), 9)
+	c = d + bits.RotateLeft32(c+x[3]+0xf4d50d87+(a&^b)+(d&b), 14)
+	b = c + bits.RotateLeft32(b+x[8]+0x455a14ed+(d&^a)+(c&a), 20)
+	a = b + bits.RotateLeft32(a+x[13]+0xa9e3e905+(c&^d)+(b&d), 5)
+	d = a + bits.RotateLeft32(d+x[2]+0xfcefa3f8+(b&^c)+(a&c), 9)
+	c = d + bits.RotateLeft32(c+x[7]+0x676f02d9+(a&^b)+(d&b), 14)
+	b = c + bits.RotateLeft32(b+x[12]+0x8d2a4c8a+(d&^a)+(c&a), 20)
 	return a, b, c, d
 }
 
-// round3: H is the parity.
+// round3: H is the parity; what does not wait for b comes first.
 func round3(a, b, c, d uint32, x *[16]uint32) (uint32, uint32, uint32, uint32) {
-	a = b + bits.RotateLeft32(a+x[5]+0xfffa3942+(b^c^d), 4)
-	d = a + bits.RotateLeft32(d+x[8]+0x8771f681+(a^b^c), 11)
-	c = d + bits.RotateLeft32(c+x[11]+0x6d9d6122+(d^a^b), 16)
-	b = c + bits.RotateLeft32(b+x[14]+0xfde5380c+(c^d^a), 23)
-	a = b + bits.RotateLeft32(a+x[1]+0xa4beea44+(b^c^d), 4)
-	d = a + bits.RotateLeft32(d+x[4]+0x4bdecfa9+(a^b^c), 11)
-	c = d + bits.RotateLeft32(c+x[7]+0xf6bb4b60+(d^a^b), 16)
-	b = c + bits.RotateLeft32(b+x[10]+0xbebfbc70+(c^d^a), 23)
-	a = b + bits.RotateLeft32(a+x[13]+0x289b7ec6+(b^c^d), 4)
-	d = a + bits.RotateLeft32(d+x[0]+0xeaa127fa+(a^b^c), 11)
-	c = d + bits.RotateLeft32(c+x[3]+0xd4ef3085+(d^a^b), 16)
-	b = c + bits.RotateLeft32(b+x[6]+0x4881d05+(c^d^a), 23)
-	a = b + bits.RotateLeft32(a+x[9]+0xd9d4d039+(b^c^d), 4)
-	d = a + bits.RotateLeft32(d+x[12]+0xe6db99e5+(a^b^c), 11)
-	c = d + bits.RotateLeft32(c+x[15]+0x1fa27cf8+(d^a^b), 16)
-	b = c + bits.RotateLeft32(b+x[2]+0xc4ac5665+(c^d^a), 23)
+	a = b + bits.RotateLeft32(a+x[5]+0xfffa3942+(b^(c^d)), 4)
+	d = a + bits.RotateLeft32(d+x[8]+0x8771f681+(a^(b^c)), 11)
+	c = d + bits.RotateLeft32(c+x[11]+0x6d9d6122+(d^(a^b)), 16)
+	b = c + bits.RotateLeft32(b+x[14]+0xfde5380c+(c^(d^a)), 23)
+	a = b + bits.RotateLeft32(a+x[1]+0xa4beea44+(b^(c^d)), 4)
+	d = a + bits.RotateLeft32(d+x[4]+0x4bdecfa9+(a^(b^c)), 11)
+	c = d + bits.RotateLeft32(c+x[7]+0xf6bb4b60+(d^(a^b)), 16)
+	b = c + bits.RotateLeft32(b+x[10]+0xbebfbc70+(c^(d^a)), 23)
+	a = b + bits.RotateLeft32(a+x[13]+0x289b7ec6+(b^(c^d)), 4)
+	d = a + bits.RotateLeft32(d+x[0]+0xeaa127fa+(a^(b^c)), 11)
+	c = d + bits.RotateLeft32(c+x[3]+0xd4ef3085+(d^(a^b)), 16)
+	b = c + bits.RotateLeft32(b+x[6]+0x4881d05+(c^(d^a)), 23)
+	a = b + bits.RotateLeft32(a+x[9]+0xd9d4d039+(b^(c^d)), 4)
+	d = a + bits.RotateLeft32(d+x[12]+0xe6db99e5+(a^(b^c)), 11)
+	c = d + bits.RotateLeft32(c+x[15]+0x1fa27cf8+(d^(a^b)), 16)
+	b = c + bits.RotateLeft32(b+x[2]+0xc4ac5665+(c^(d^a)), 23)
 	return a, b, c, d
 }
 

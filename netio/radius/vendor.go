@@ -100,18 +100,21 @@ func (v *View) AVPair(name string) (value []byte, ok bool) {
 // AVPairs yields every Cisco-AVPair split at its first "=", in order; a pair without
 // one has a nil value.
 func (v *View) AVPairs() iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		for vt, pair := range v.VendorAttrs() {
-			if vt.Vendor != VendorCisco || vt.Type != CiscoAVPair {
-				continue
-			}
-			name, value, found := bytes.Cut(pair, []byte{'='})
-			if !found {
-				value = nil
-			}
-			if !yield(name, value) {
-				return
-			}
+	return func(yield func(name, value []byte) bool) { v.avPairs(yield) }
+}
+
+// avPairs is apart so that AVPairs is inlined and its closure stays on the stack.
+func (v *View) avPairs(yield func(name, value []byte) bool) {
+	for vt, pair := range v.VendorAttrs() {
+		if vt.Vendor != VendorCisco || vt.Type != CiscoAVPair {
+			continue
+		}
+		name, value, found := bytes.Cut(pair, []byte{'='})
+		if !found {
+			value = nil
+		}
+		if !yield(name, value) {
+			return
 		}
 	}
 }

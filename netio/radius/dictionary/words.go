@@ -21,7 +21,8 @@ func unnamed(vendor uint32, typ byte) string {
 }
 
 // Words is the value in words: numbers with their names, addresses, quoted text, or
-// 0x and hexadecimal for octets and for whatever does not fit the attribute's kind.
+// 0x and hexadecimal for octets that do not look like text and for whatever does not
+// fit the attribute's kind.
 // Passwords are shown as "[hidden]".
 func (a Attribute) Words(octets []byte) string {
 	switch {
@@ -39,7 +40,7 @@ func (a Attribute) Words(octets []byte) string {
 			return strconv.Itoa(int(tag)) + ":" + a.number(n)
 		}
 		return a.number(n)
-	case a.Kind == String:
+	case a.Kind == String, a.Kind == Octets && printable(octets):
 		return quoted(octets)
 	case a.Kind == Integer && len(octets) == 4:
 		return a.number(binary.BigEndian.Uint32(octets))
@@ -68,6 +69,17 @@ func quoted(octets []byte) string {
 		return "0x" + hex.EncodeToString(octets)
 	}
 	return strconv.Quote(string(octets))
+}
+
+// printable says whether octets look like text that someone put there to be read, as
+// most Class and State values do.
+func printable(octets []byte) bool {
+	for _, c := range octets {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(octets) >= 4
 }
 
 // Encode makes the value's octets of words: text as it is, a number or the name of a
