@@ -1,0 +1,4 @@
+package udp
+
+// Answerable is answerable, for tests.
+var Answerable = answerable
