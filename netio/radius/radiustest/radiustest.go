@@ -1,7 +1,7 @@
 // Package radiustest reads tests written as text: commands above a rule, what came of
 // them below it.
 //
-//	# a comment: from a "#" at the beginning or after a blank, to the end of the line
+//	# a comment: from a "#" between blanks to the end of the line
 //	decode                     <- the input: up to the rule
 //	01 07 @@ 00*16 01 06 "nemo"
 //	----
@@ -94,7 +94,7 @@ func walk(t testing.TB, path string, keep func(line string), block func(Block)) 
 			output = true
 			continue
 		}
-		if bare, _, _ := strings.Cut(" "+line, " #"); strings.TrimSpace(bare) != "" {
+		if bare, _, _ := strings.Cut(" "+line+" ", " # "); strings.TrimSpace(bare) != "" {
 			if b.Line == 0 {
 				b.Line = n + 1
 			}
