@@ -22,6 +22,14 @@ func (l *loader) check() {
 	l.checkSteps()
 }
 
+// at is where the value of path stands, or else where it would.
+func (l *loader) at(path string, or Pos) Pos {
+	if pos, ok := l.given[path]; ok {
+		return pos
+	}
+	return or
+}
+
 func (l *loader) checkAppliance() {
 	for _, host := range []struct {
 		text Text
@@ -92,7 +100,7 @@ func (l *loader) checkNAS() {
 		}
 		for _, p := range n.Addresses {
 			if other, ok := prefixes[p]; ok {
-				l.fault(n.Pos, path+".address", p.String()+" belongs to "+other+" already", "a packet's source must tell its NAS")
+				l.fault(l.at(path+".address", n.Pos), path+".address", p.String()+" belongs to "+other+" already", "a packet's source must tell its NAS")
 				continue
 			}
 			prefixes[p] = n.Name.Value
@@ -120,7 +128,7 @@ func (l *loader) checkPostureAgent() {
 		a.ReportValid = 3*a.Heartbeat + time.Minute
 	}
 	if a.ReportValid < a.Heartbeat {
-		l.fault(a.Pos, "posture.agent.report-valid", fmt.Sprintf("report-valid %s is shorter than heartbeat %s: healthy endpoints would be lost", a.ReportValid, a.Heartbeat), "three heartbeats let two reports be lost")
+		l.fault(l.at("posture.agent.report-valid", a.Pos), "posture.agent.report-valid", fmt.Sprintf("report-valid %s is shorter than heartbeat %s: healthy endpoints would be lost", a.ReportValid, a.Heartbeat), "three heartbeats let two reports be lost")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -193,10 +194,9 @@ func decodeAttributes(d *decoder, n ast.Node, v reflect.Value, path string, _ ta
 		a := Attribute{Name: Text{Pos: d.pos(kv.Key), Value: kv.Key.GetToken().Value}}
 		value := d.resolve(kv.Value)
 		at := joinName(path, a.Name.Value)
-		for _, other := range all {
-			if other.Name.Value == a.Name.Value {
-				d.fault(a.Name.Pos, at, "the attribute is here twice", "give one list with all its values")
-			}
+		if slices.ContainsFunc(all, func(other Attribute) bool { return other.Name.Value == a.Name.Value }) {
+			d.fault(a.Name.Pos, at, "the attribute is here twice", "give one list with all its values")
+			continue
 		}
 		switch {
 		case value == nil || value.Type() == ast.NullType:

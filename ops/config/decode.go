@@ -16,10 +16,11 @@ type decoder struct {
 	*loader
 	file    string // the one in hand
 	anchors map[string]ast.Node
-	given   map[string]Pos // scalars, by path
-	opened  map[string]Pos // structs, by path
-	named   map[string]Pos // entries of maps, by path
-	empty   map[string]Pos // keys without a value, by path
+	given   map[string]Pos  // scalars, by path
+	opened  map[string]Pos  // structs, by path
+	named   map[string]Pos  // entries of maps, by path
+	empty   map[string]Pos  // keys without a value, by path
+	meant   map[string]bool // keys that somebody misspelt, by path
 	schema  map[string][]string
 }
 
@@ -41,8 +42,14 @@ func (a anchorCollector) Visit(n ast.Node) ast.Visitor {
 	return a
 }
 
-// includes takes the key include out of a file's top level.
-func (d *decoder) includes(root ast.Node) []Path {
+// includes takes the key include out of a file's top level. Every file has its own,
+// so that this needs a decoder of its own.
+func (l *loader) includes(path string, root ast.Node) []Path {
+	if root == nil {
+		return nil
+	}
+	d := l.decoder()
+	d.enter(path, root)
 	for _, kv := range pairs(d.resolve(root)) {
 		if kv.Key.GetToken().Value == "include" {
 			var names []Path
@@ -151,6 +158,9 @@ func (d *decoder) once(n ast.Node, path string) bool {
 func (d *decoder) fields(n ast.Node, v reflect.Value, path string) {
 	if !isMapping(n) {
 		d.mismatch(n, path, "keys and values")
+		if keys := fieldsOf(v.Type()).list; len(keys) > 0 && keys[0].tag.required && n.Type() == ast.StringType {
+			d.faults[len(d.faults)-1].Hint = "write {" + keys[0].key + ": ...}"
+		}
 		return
 	}
 	if _, ok := d.opened[path]; !ok {
@@ -215,12 +225,16 @@ func (d *decoder) list(n ast.Node, v reflect.Value, path string, t tag) {
 		v.Set(reflect.MakeSlice(v.Type(), 0, len(seq.Values)))
 	}
 	for _, item := range seq.Values {
-		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
-		at := path + "[" + strconv.Itoa(v.Len()-1) + "]"
+		at := path + "[" + strconv.Itoa(v.Len()) + "]"
 		if item == nil || d.resolve(item) == nil || d.resolve(item).Type() == ast.NullType {
-			d.fault(d.pos(seq), at, "an empty entry in a list", "write a value after the hyphen, or remove it")
+			where := d.pos(seq)
+			if item != nil {
+				where = d.pos(item)
+			}
+			d.fault(where, at, "an empty entry in a list", "write a value after the hyphen, or remove it")
 			continue
 		}
+		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
 		d.value(item, v.Index(v.Len()-1), at, t)
 	}
 }
@@ -256,6 +270,7 @@ func kindOf(n ast.Node) string {
 // list of what is valid.
 func (d *decoder) unknownHint(key, path string, valid []string) string {
 	if near := Nearest(key, valid); near != "" {
+		d.meant[join(path, near)] = true
 		return `did you mean "` + near + `"?`
 	}
 	if d.schema == nil {

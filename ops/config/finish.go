@@ -20,6 +20,9 @@ func (d *decoder) finish(v reflect.Value, path string, at Pos) {
 func (d *decoder) finishField(v reflect.Value, f field, path string, at Pos) {
 	written := d.written(v, path)
 	if f.tag.required && !written {
+		if d.meant[path] {
+			return // it is there, misspelt, and that was said
+		}
 		if empty, ok := d.empty[path]; ok {
 			d.fault(empty, path, "the key "+f.key+" has no value", f.missingHint())
 		} else {
@@ -58,7 +61,9 @@ func (d *decoder) finishValue(v reflect.Value, path string, at Pos) {
 			d.finishValue(v.Index(i), path+"["+strconv.Itoa(i)+"]", at)
 		}
 	case reflect.Struct:
-		d.finish(v, path, at)
+		if _, wrong := d.given[path]; !wrong { // something else stands where the struct should
+			d.finish(v, path, at)
+		}
 	}
 }
 

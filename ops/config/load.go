@@ -30,6 +30,7 @@ func Load(path string) (*Config, Warnings, Faults) {
 		return nil, nil, l.reported()
 	}
 	d.finish(reflect.ValueOf(l.config).Elem(), "", Pos{File: path, Line: 1, Column: 1})
+	l.given = d.given
 	l.stores()
 	l.endpoints()
 	l.check()
@@ -60,13 +61,14 @@ type loader struct {
 	lines    map[string][]string // of every YAML file, secrets masked
 	sources  []Source
 	included map[string]Pos // by cleaned path: who named it
+	given    map[string]Pos // of the configuration's values, by path
 	faults   Faults
 	warnings Warnings
 }
 
 func (l *loader) decoder() *decoder {
 	return &decoder{
-		loader: l, given: map[string]Pos{}, opened: map[string]Pos{}, named: map[string]Pos{}, empty: map[string]Pos{},
+		loader: l, meant: map[string]bool{}, given: map[string]Pos{}, opened: map[string]Pos{}, named: map[string]Pos{}, empty: map[string]Pos{},
 	}
 }
 
@@ -115,13 +117,15 @@ func (l *loader) file(d *decoder, path string, from Pos, stack []string) bool {
 		return false
 	}
 	l.included[key] = from
-	root, ok := l.parse(path, from)
+	root, ok := l.parse(path, from, false)
 	if !ok {
 		return false
 	}
 	d.enter(path, root)
-	for _, name := range d.includes(root) {
-		l.file(d, name.Value, name.Pos, append(stack, key))
+	for _, name := range l.includes(path, root) {
+		if name.Value != "" {
+			l.file(d, name.Value, name.Pos, append(stack, key))
+		}
 	}
 	d.enter(path, root)
 	d.root(root, reflect.ValueOf(l.config).Elem())

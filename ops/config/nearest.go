@@ -6,8 +6,8 @@ import (
 )
 
 // Nearest is the word among those given that somebody who wrote word most likely
-// meant, or "" when none is near: case, hyphens and underscores count little, and at
-// most one letter in three may be wrong.
+// meant, or "" when none is near: case, hyphens and underscores count little, a
+// beginning of three letters will do, and at most one letter in three may be wrong.
 func Nearest(word string, among []string) string {
 	if word == "" {
 		return ""
@@ -16,6 +16,9 @@ func Nearest(word string, among []string) string {
 	for _, w := range among {
 		if plainWord(w) == plainWord(word) {
 			return w
+		}
+		if len(word) >= 3 && strings.HasPrefix(w, word) {
+			best, bestCost = w, 1
 		}
 		if cost := distance(plainWord(word), plainWord(w)); cost < bestCost {
 			best, bestCost = w, cost

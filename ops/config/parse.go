@@ -12,13 +12,13 @@ import (
 
 // parse reads a YAML file and returns the mapping at its top. An empty file is an
 // empty mapping.
-func (l *loader) parse(path string, from Pos) (ast.Node, bool) {
+func (l *loader) parse(path string, from Pos, users bool) (ast.Node, bool) {
 	text, _, ok := l.read(path, from, fileBytesMax)
 	if !ok {
 		return nil, false
 	}
 	l.source(path, text)
-	l.lines[path] = maskLines(strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"))
+	l.lines[path] = maskLines(strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"), users)
 	if !utf8.Valid(text) {
 		l.fault(Pos{File: path}, "", "the file is not UTF-8 text", "save it as UTF-8")
 		return nil, false
@@ -59,10 +59,10 @@ func syntaxWords(message string) (words, hint string) {
 	message = firstLine(message)
 	switch {
 	case strings.Contains(message, "mapping value is not allowed"):
-		return "a key cannot stand here", "the line below is indented too far, or a value that contains \": \" needs quotes"
+		return "this value runs into a key", "the line below is indented too far, or the value contains \": \" and needs quotes"
 	case strings.Contains(message, "value is not allowed in this context"):
 		return "wrong indentation", "a key begins in the same column as the keys beside it"
-	case strings.Contains(message, `'\t'`), strings.Contains(message, "tab"):
+	case strings.Contains(message, "\t"):
 		return "a tab in the indentation", "YAML indents with spaces"
 	case strings.Contains(message, "could not find end character"):
 		return "the quote opened here is never closed", "add the closing quote, or double it inside single quotes"

@@ -69,7 +69,11 @@ func setScalar(v reflect.Value, s string, t tag) *Fault {
 			v.SetBool(s == "true")
 			return nil
 		}
-		return &Fault{Message: fmt.Sprintf("expected true or false, got %q", s)}
+		hint := ""
+		if near, ok := map[string]string{"yes": "true", "on": "true", "no": "false", "off": "false"}[strings.ToLower(s)]; ok {
+			hint = "write " + near
+		}
+		return &Fault{Message: fmt.Sprintf("expected true or false, got %q", s), Hint: hint}
 	case v.Kind() == reflect.Int:
 		i, err := parseInt(s)
 		if err != nil {

@@ -31,7 +31,11 @@ func decodeSecret(d *decoder, n ast.Node, v reflect.Value, path string, _ tag) {
 		return
 	}
 	var form secretForm
+	before := len(d.faults)
 	d.fields(n, reflect.ValueOf(&form).Elem(), path)
+	if len(d.faults) > before {
+		return
+	}
 	var value []byte
 	switch {
 	case form.File.Value != "" && form.Env.Value != "":

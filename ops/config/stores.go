@@ -20,7 +20,7 @@ func (l *loader) stores() {
 			continue
 		}
 		var users usersFile
-		if !readInto(l, s.UsersFile, &users) {
+		if !readInto(l, s.UsersFile, &users, true) {
 			continue
 		}
 		for _, entry := range users {
@@ -33,8 +33,8 @@ func (l *loader) stores() {
 }
 
 // readInto decodes a file with one Map at its top.
-func readInto[T any](l *loader, path Path, into *Map[T]) bool {
-	root, ok := l.parse(path.Value, path.Pos)
+func readInto[T any](l *loader, path Path, into *Map[T], users bool) bool {
+	root, ok := l.parse(path.Value, path.Pos, users)
 	if !ok {
 		return false
 	}
@@ -84,7 +84,7 @@ func (l *loader) endpoints() {
 		return
 	}
 	var listed endpointsFile
-	if !readInto(l, m.EndpointsFile, &listed) {
+	if !readInto(l, m.EndpointsFile, &listed, false) {
 		return
 	}
 	first := map[string]Pos{}
