@@ -18,7 +18,7 @@ type layer struct {
 }
 
 var (
-	leaves  = []string{"ops/assert", "ops/clock", "ops/secret", "ops/metrics"}
+	leaves  = []string{"ops/assert", "ops/clock", "ops/secret", "ops/metrics", "ops/usbfixture"}
 	stdOnly = []string{}
 )
 
@@ -27,6 +27,7 @@ var layers = []layer{
 	{dir: "ops/assert", modules: stdOnly},
 	{dir: "ops/clock", modules: stdOnly},
 	{dir: "ops/secret", modules: stdOnly},
+	{dir: "ops/usbfixture", modules: stdOnly},
 	{dir: "ops/metrics", rooms: []string{"ops/assert", "ops/clock"}},
 	{dir: "ops/house", modules: stdOnly},
 	{dir: "ops/config", rooms: leaves, modules: []string{"github.com/goccy/go-yaml"}},
@@ -45,7 +46,7 @@ var layers = []layer{
 	{dir: "bench", rooms: []string{"engine", "coa", "sessions", "netio", "ops"}},
 
 	{dir: "cmd/sallyport-agent", rooms: append([]string{"netio/report"}, leaves...),
-		modules: []string{"github.com/alecthomas/kong", "golang.org/x/sys"}},
+		modules: []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "golang.org/x/sys"}},
 	{dir: "cmd/sallyport-bench", rooms: []string{"bench", "ops"}},
 	{dir: "cmd", rooms: []string{"engine", "coa", "sessions", "netio", "ops"}},
 }
