@@ -27,7 +27,7 @@ var layers = []layer{
 	{dir: "ops/assert", modules: stdOnly},
 	{dir: "ops/clock", modules: stdOnly},
 	{dir: "ops/secret", modules: stdOnly},
-	{dir: "ops/usbfixture", modules: stdOnly},
+	{dir: "ops/usbfixture", modules: []string{"github.com/fsnotify/fsnotify"}},
 	{dir: "ops/metrics", rooms: []string{"ops/assert", "ops/clock"}},
 	{dir: "ops/house", modules: stdOnly},
 	{dir: "ops/config", rooms: leaves, modules: []string{"github.com/goccy/go-yaml"}},
