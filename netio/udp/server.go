@@ -64,7 +64,7 @@ func Open(c Config, h Handler) (*Server, error) {
 			}
 		}()
 	}
-	go func() { running.Wait(); close(s.done) }()
+	go func() { running.Wait(); close(s.failed); close(s.done) }()
 	started.Wait()
 	return s, nil
 }
@@ -77,7 +77,7 @@ func (s *Server) Addrs() []netip.AddrPort { return append([]netip.AddrPort(nil),
 func (s *Server) Loops() int { return len(s.loops) }
 
 // Failed yields an error when a loop ended by itself: a part of the NASes gets no
-// answer from then on, and the process should end.
+// answer from then on, and the process should end. It is closed once all have ended.
 func (s *Server) Failed() <-chan error { return s.failed }
 
 // Stats returns the sums so far.
