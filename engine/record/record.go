@@ -66,6 +66,8 @@ type Decision struct {
 	Revision             string        `json:"config_revision,omitempty"`
 	Elapsed              time.Duration `json:"-"`
 	ElapsedSeconds       float64       `json:"elapsed,omitempty"`
+	Sent                 string        `json:"sent,omitempty"`     // of a CoA: the request, attribute by attribute
+	Answered             string        `json:"answered,omitempty"` // and the NAS's answer
 }
 
 // NewID makes a decision id of the time and a number that is unique for the run: it
