@@ -36,7 +36,7 @@ func Load(path string) (*Config, Warnings, Faults) {
 	l.check()
 	l.config.Sources = l.sources
 	l.config.lines = l.lines
-	warnings := Warnings(Faults(l.withSource(l.warnings)).Sorted())
+	warnings := Warnings(l.withSource(l.warnings))
 	return l.config, warnings, l.reported()
 }
 
@@ -53,6 +53,16 @@ func (c *Config) Revision() string {
 // Fault makes a fault of a later stage, with the line that it is about.
 func (c *Config) Fault(pos Pos, path, message, hint string) Fault {
 	return Fault{Pos: pos, Path: path, Message: message, Hint: hint, Source: sourceLine(c.lines, pos)}
+}
+
+// WithSource fills in the lines that faults of a later stage are about, and sorts them.
+func (c *Config) WithSource(faults Faults) Faults {
+	for i := range faults {
+		if faults[i].Source == "" {
+			faults[i].Source = sourceLine(c.lines, faults[i].Pos)
+		}
+	}
+	return faults.Sorted()
 }
 
 // loader is one run of Load: what was read, and what was found.
@@ -80,15 +90,10 @@ func (l *loader) warn(pos Pos, path, message, hint string) {
 	l.warnings = append(l.warnings, Fault{Pos: pos, Path: path, Message: message, Hint: hint})
 }
 
-func (l *loader) reported() Faults { return Faults(l.withSource(l.faults)).Sorted() }
+func (l *loader) reported() Faults { return l.withSource(l.faults) }
 
-func (l *loader) withSource(faults []Fault) []Fault {
-	for i := range faults {
-		if faults[i].Source == "" {
-			faults[i].Source = sourceLine(l.lines, faults[i].Pos)
-		}
-	}
-	return faults
+func (l *loader) withSource(faults []Fault) Faults {
+	return (&Config{lines: l.lines}).WithSource(faults)
 }
 
 func sourceLine(lines map[string][]string, pos Pos) string {
@@ -176,4 +181,15 @@ func wayOut(err error) string {
 // source remembers a file as part of the revision.
 func (l *loader) source(path string, text []byte) {
 	l.sources = append(l.sources, Source{Path: path, Sum: sha256.Sum256(text)})
+}
+
+// StateDirectory reads only where the appliance keeps its state, for tools that talk to
+// a running one: they work beside a configuration that is being edited, and without
+// the right to read its secrets. It fails when the file cannot be read at all.
+func StateDirectory(path string) (string, error) {
+	c, _, faults := Load(path)
+	if c == nil {
+		return "", faults.Err()
+	}
+	return c.Appliance.State.Value, nil
 }
