@@ -1,38 +1,83 @@
-// Package recipe says how each kind of NAS wants its authorization written and its
-// sessions changed. A recipe is data: a row of tables, no code of its own.
+// Package recipe knows how each kind of NAS wants to be told what a session may do: in
+// an Access-Accept, and later in a Change of Authorization (RFC 5176). What differs
+// between vendors is data, one row of a table for each kind of NAS:
 //
-//	port       where the NAS listens for CoA and Disconnect requests
-//	grant      field of a Grant -> attribute, in the order in which they are written;
-//	           a field without a rule is one that this NAS cannot be told
-//	changes    kind of change -> packet code, fixed attributes, whether the whole new
-//	           authorization goes along (push) or the NAS comes back and asks
-//	identify   which attributes name the session, the first combination that is known;
-//	           RFC 5176 section 3 lets a NAS refuse a request in which one does not match,
-//	           so a recipe sends as few as its NAS needs
+//	cisco-asa   port 1700   a push carries the whole new authorization (coa-push=true)
+//	cisco-ios   port 1700   the NAS is told to reauthenticate and asks again
+//	rfc5176     port 3799   CoA-Request with the attributes that change
+//
+//	Lookup("cisco-asa")                          name -> row
+//	Recipe.Check(grant)                          at load: what this NAS cannot express
+//	Recipe.AppendAccess(builder, grant)          Access-Accept
+//	Recipe.Change(kind), AppendChange(…)         CoA-Request or Disconnect-Request
+//
+// Nothing that a grant says is ever left out: an authorization that lost its ACL on the
+// way permits more than was meant. What a NAS cannot be told is an error, and the
+// builder is made to fail as well. The package does no input or output, and the Append
+// methods do not allocate.
 package recipe
 
 import (
 	"net/netip"
-	"strings"
+	"time"
 
 	"sallyport/netio/radius"
 )
 
+// Grant is what a session may do, in the words of an authorization profile. Values that
+// are empty or zero are not sent.
+type Grant struct {
+	RedirectURL    string // complete, ticket included
+	RedirectACL    string // name of an ACL that exists on the NAS
+	DACLName       string // full name with its version, as the NAS caches it: #ACSACL#-IP-NAME-1a2b3c4d
+	VLAN           string // number or name
+	FilterID       string
+	GroupPolicy    string
+	Class          [][]byte // each in an attribute of its own, in this order
+	SGT            uint16
+	SessionTimeout uint32 // seconds
+	Reauthenticate bool   // at SessionTimeout the NAS asks again and does not end the session
+	Attributes     []Attribute
+}
+
+// Attribute is a free attribute of an authorization profile. Vendor 0 means one of the
+// RFCs' own, of which Type is the type octet.
+type Attribute struct {
+	Vendor uint32
+	Type   byte
+	Value  []byte
+}
+
+// Ident is what is known of a session that a NAS could find it by. A recipe sends the
+// few that its NAS matches; empty ones are never sent.
+type Ident struct {
+	NASIP            netip.Addr // NAS-IP-Address or NAS-IPv6-Address as the NAS sent it
+	NASIdentifier    string
+	NASPort          uint32 // 0: not known
+	CallingStationID string
+	AcctSessionID    string
+	AuditSessionID   string // as the NAS spelled it; empty when the appliance made the id
+	UserName         string
+	FramedIP         netip.Addr
+	EventTime        time.Time // Event-Timestamp, the same in every retransmission (RFC 5176 section 3); zero: none
+}
+
 // Kind is a way to make a change real.
 type Kind uint8
 
-// The kinds.
+// The kinds. A push sends the new authorization; reauthenticate has the NAS ask for it;
+// bounce takes the port down and up; disconnect ends the session.
 const (
-	Push           Kind = iota // CoA-Request with the whole new authorization
-	Reauthenticate             // CoA-Request that makes the NAS ask again
-	Bounce                     // CoA-Request that takes the port down and up
-	Disconnect                 // Disconnect-Request
-	kinds                      // the number of them
+	Push Kind = iota
+	Reauthenticate
+	Bounce
+	Disconnect
+	kinds // the number of them
 )
 
 var kindNames = [kinds]string{"push", "reauthenticate", "bounce", "disconnect"}
 
-// String is the kind's name, as sessions and configuration files have it.
+// String is the kind as journal, configuration and tables have it.
 func (k Kind) String() string {
 	if k < kinds {
 		return kindNames[k]
@@ -40,128 +85,31 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// ParseKind reads a name that String made.
-func ParseKind(name string) (Kind, bool) {
-	for i, n := range kindNames {
-		if n == name {
+// ParseKind reads a word that String made.
+func ParseKind(word string) (Kind, bool) {
+	for i, name := range kindNames {
+		if name == word {
 			return Kind(i), true
 		}
 	}
 	return 0, false
 }
 
-// Grant is what a session may do, before a recipe writes it down. Zero fields say
-// nothing. Redirect URL and redirect ACL are one thing and come together.
-type Grant struct {
-	RedirectURL    string
-	RedirectACL    string // name of an ACL that the NAS has
-	DACLName       string // whole name, version included: #ACSACL#-IP-NAME-<8 hexadecimal digits>
-	VLAN           string // number or name
-	FilterID       string
-	GroupPolicy    string
-	SGT            uint16 // security group tag; 0: none
-	SessionTimeout uint32 // seconds; 0: none
-	ReauthTimer    bool   // at the timeout the NAS asks again instead of ending the session
-	Class          [][]byte
-	Attributes     []Attribute
-}
-
-// Attribute is one that the operator names himself, value encoded.
-type Attribute struct {
-	Vendor uint32 // 0: an attribute of the RFCs
-	Type   byte
-	Value  []byte
-}
-
-// Ident is everything by which a NAS may know a session; a recipe picks from it.
-type Ident struct {
-	NASIP            netip.Addr // as the NAS sent it
-	NASIdentifier    string
-	NASPort          uint32 // 0: not known
-	CallingStationID string
-	AcctSessionID    string
-	AuditSessionID   string // as the NAS spelled it; empty when it never sent one
-	UserName         string
-	FramedIP         netip.Addr
-}
-
-// field is a field of Grant.
-type field uint8
-
-const (
-	redirectACL field = iota
-	redirectURL
-	dacl
-	filterID
-	vlan
-	groupPolicy
-	sgt
-	sessionTimeout
-	reauthTimer
-	class
-	fields
-)
-
-var fieldNames = [fields]string{"redirect ACL", "redirect URL", "downloadable ACL", "Filter-Id", "VLAN",
-	"group policy", "security group tag", "session timeout", "re-authentication timer", "Class"}
-
-// form is how a field is written.
-type form uint8
-
-const (
-	unwritten    form = iota
-	pair              // Cisco-AVPair name=value
-	text              // attribute of text
-	octets            // attribute of octets, one for each value
-	number            // attribute of a number
-	action            // Termination-Action = RADIUS-Request
-	tunnel            // Tunnel-Type, Tunnel-Medium-Type, Tunnel-Private-Group-ID (RFC 3580 section 3.31)
-	vendorText        // vendor attribute of text
-	vendorNumber      // vendor attribute of a number
-)
-
-// rule is how one field of a grant is written.
-type rule struct {
-	field  field
-	form   form
-	attr   radius.Type // of text, octets and number
-	name   string      // of pair
-	vendor uint32      // of vendorText and vendorNumber
-	vtype  byte
-}
-
-// part is one thing that identifies a session or its NAS.
-type part uint8
-
-const (
-	nas          part = iota // NAS-IP-Address or NAS-IPv6-Address, else NAS-Identifier
-	nasAddress               // one of the first two
-	userName                 // User-Name
-	callingID                // Calling-Station-Id
-	acctSession              // Acct-Session-Id
-	nasPort                  // NAS-Port
-	framedIP                 // Framed-IP-Address
-	auditSession             // Cisco-AVPair audit-session-id=
-)
-
-// combination identifies a session: all of must, and of also what is known.
-type combination struct{ must, also []part }
-
-// change is how one kind of change is written; code 0: this NAS has no such thing.
-type change struct {
-	code     radius.Code
-	pairs    [][2]string // Cisco-AVPairs
-	whole    bool        // the whole new authorization goes along
-	identify []combination
-}
-
-// Recipe is how one kind of NAS is spoken to.
+// Recipe is the behaviour of one kind of NAS. It is never changed and may be used by
+// many goroutines at once.
 type Recipe struct {
-	name    string
-	port    uint16
-	apply   Kind
-	grant   []rule
-	changes [kinds]change
+	name string
+	port uint16
+
+	redirectURL, redirectACL, dacl, vlan, filterID, groupPolicy, sgt spelling
+
+	reauthenticates bool // honours Termination-Action at Session-Timeout
+	replacesAll     bool // after a push, what the push left out is gone
+	authorizeOnly   bool // sends Authorize-Only without State
+	pushes          bool // announces coa-push=true
+
+	refusesInChange []attribute // sent in an Access-Accept, never in a change
+	actions         [kinds]action
 }
 
 // Lookup finds a recipe by name.
@@ -174,7 +122,7 @@ func Lookup(name string) (*Recipe, bool) {
 	return nil, false
 }
 
-// Names lists the recipes in order.
+// Names lists the recipes in the order of the table.
 func Names() []string {
 	names := make([]string, len(recipes))
 	for i, r := range recipes {
@@ -183,42 +131,41 @@ func Names() []string {
 	return names
 }
 
-// Name is the recipe's name, as configuration files have it.
+// Name is what configuration calls the recipe.
 func (r *Recipe) Name() string { return r.name }
 
-// Port is the UDP port at which such a NAS listens for CoA unless told otherwise.
+// Port is where this kind of NAS listens for changes unless it was told otherwise.
 func (r *Recipe) Port() uint16 { return r.port }
 
-// Apply is the kind of change by which a new authorization reaches such a NAS.
-func (r *Recipe) Apply() Kind { return r.apply }
-
-// Supports says whether such a NAS knows this kind of change.
-func (r *Recipe) Supports(k Kind) bool { return k < kinds && r.changes[k].code != 0 }
-
-// Code is the packet code of this kind of change, 0 when it is not supported.
-func (r *Recipe) Code(k Kind) radius.Code {
-	if k >= kinds {
-		return 0
+// Means is the kind that is really done when kind is asked for: a NAS without ports to
+// bounce ends the session, one that is not pushed to reauthenticates.
+func (r *Recipe) Means(kind Kind) Kind {
+	if kind >= kinds {
+		return Disconnect
 	}
-	return r.changes[k].code
+	return r.actions[kind].means
 }
 
-func (r *Recipe) rule(f field) *rule {
-	for i := range r.grant {
-		if r.grant[i].field == f {
-			return &r.grant[i]
-		}
-	}
-	return nil
-}
+// Change is the code of the request for kind: CoA-Request or Disconnect-Request.
+func (r *Recipe) Change(kind Kind) radius.Code { return r.actions[r.Means(kind)].code }
 
-// supported lists the kinds by name, for messages.
-func (r *Recipe) supported() string {
-	var names []string
-	for k := range kinds {
-		if r.Supports(k) {
-			names = append(names, k.String())
-		}
-	}
-	return strings.Join(names, ", ")
-}
+// Apply is the kind by which a new authorization reaches this NAS: what a push means.
+func (r *Recipe) Apply() Kind { return r.Means(Push) }
+
+// CarriesGrant says whether the request for kind holds the new authorization itself. If
+// not, the NAS asks for it with an Access-Request, or the session is over.
+func (r *Recipe) CarriesGrant(kind Kind) bool { return r.actions[r.Means(kind)].grant }
+
+// PushReplacesAll says whether a push leaves nothing of the old authorization. If not,
+// what the push does not mention stays in force (RFC 5176 section 2.2), see CheckMove.
+func (r *Recipe) PushReplacesAll() bool { return r.replacesAll }
+
+// AnnouncesPush says whether this kind of NAS sends coa-push=true when it logs a
+// session in; then the lack of it is a sign of a wrong recipe.
+func (r *Recipe) AnnouncesPush() bool { return r.pushes }
+
+// AcceptsAuthorizeOnlyWithoutState says that a Service-Type of Authorize-Only may come
+// without State from this kind of NAS, which RFC 5080 section 2.1.1 forbids: an ASA asks
+// so after it checked a certificate itself. Such an answer proves nothing about the
+// user, so Message-Authenticator has to be required of it.
+func (r *Recipe) AcceptsAuthorizeOnlyWithoutState() bool { return r.authorizeOnly }

@@ -11,19 +11,20 @@ import (
 	"sallyport/netio/radius"
 	"sallyport/netio/radius/dictionary"
 	"sallyport/netio/radius/radiustest"
+	"sallyport/sessions"
 )
 
-func ident() Ident {
+func sample() Ident {
 	return Ident{
 		NASIP: netip.MustParseAddr("10.48.66.202"), NASIdentifier: "asa-1", NASPort: 0x1d000,
 		CallingStationID: "10.62.145.44", AcctSessionID: "63815AAF", AuditSessionID: "0a3042ca0001d00056e2dce3",
 		UserName: "cisco", FramedIP: netip.MustParseAddr("172.16.31.10"),
+		EventTime: time.Date(2016, 3, 11, 14, 57, 54, 0, time.UTC),
 	}
 }
 
 // TestRecipes compares every recipe and kind with its packet in words.
 func TestRecipes(t *testing.T) {
-	at := time.Date(2016, 3, 11, 14, 57, 54, 0, time.UTC)
 	k := radiustest.Key(t, "secret")
 	radiustest.Golden(t, "testdata/recipes.txt", func(t *testing.T, input []string) string {
 		command := strings.Fields(input[0])
@@ -32,12 +33,16 @@ func TestRecipes(t *testing.T) {
 			t.Fatalf("no recipe %s", command[1])
 		}
 		var g Grant
-		id := ident()
+		id := sample()
 		for _, line := range input[1:] {
 			read(t, line, &g, &id)
 		}
 		if command[0] == "check" {
 			return strings.Join(append(r.Check(&g), ""), "\n")
+		}
+		if command[0] == "move" {
+			return strings.Join(append(r.CheckMove(&Grant{VLAN: "5", FilterID: "OPEN", Class: [][]byte{{1}}, SessionTimeout: 60,
+				Attributes: []Attribute{{14823, 1, []byte("guest")}}}, &g), ""), "\n")
 		}
 		code, write := radius.AccessAccept, func(b *radius.Builder) error { return r.AppendAccess(b, &g) }
 		if command[0] == "change" {
@@ -45,11 +50,17 @@ func TestRecipes(t *testing.T) {
 			if !ok {
 				t.Fatalf("no kind %s", command[2])
 			}
-			code = r.Code(kind)
-			write = func(b *radius.Builder) error { return r.AppendChange(b, kind, &id, &g, at) }
+			if missing := r.Missing(kind, &id); missing != "" {
+				return "missing: " + missing
+			}
+			code = r.Change(kind)
+			write = func(b *radius.Builder) error { return r.AppendChange(b, kind, &id, &g) }
 		}
 		b := radius.BeginWith(nil, code, 1, false)
 		if err := write(&b); err != nil {
+			if _, sealed := k.SealRequest(&b); sealed == nil {
+				t.Error("a packet that lost a part could be sent")
+			}
 			return "error: " + err.Error()
 		}
 		pkt, err := k.SealRequest(&b)
@@ -88,7 +99,7 @@ func read(t *testing.T, line string, g *Grant, id *Ident) {
 	case "timeout":
 		g.SessionTimeout = uint32(number)
 	case "reauth":
-		g.ReauthTimer = true
+		g.Reauthenticate = true
 	case "class":
 		g.Class = append(g.Class, []byte(words[1]))
 	case "attribute":
@@ -129,6 +140,12 @@ func identify(t *testing.T, words []string, id *Ident) {
 			id.NASPort = 0
 		case "-nas":
 			id.NASIP = netip.Addr{}
+		case "-user":
+			id.UserName = ""
+		case "-address":
+			id.FramedIP = netip.Addr{}
+		case "-time":
+			id.EventTime = time.Time{}
 		case "-nasid":
 			id.NASIdentifier = ""
 		case "nas":
@@ -142,19 +159,24 @@ func identify(t *testing.T, words []string, id *Ident) {
 	}
 }
 
-// TestNames: what a configuration file may name, and the ports of wire practice.
+// TestNames: what a configuration file may name, the ports of wire practice, and what a
+// NAS really does when it is asked for each kind.
 func TestNames(t *testing.T) {
 	var out strings.Builder
 	for _, name := range Names() {
 		r, ok := Lookup(name)
-		fmt.Fprintln(&out, r.Name(), ok, r.Port(), r.Apply(), r.supported())
-		if !r.Supports(r.Apply()) {
-			t.Errorf("%s applies by %s, which it does not support", name, r.Apply())
+		fmt.Fprintf(&out, "%s %t %d apply %s:", r.Name(), ok, r.Port(), r.Apply())
+		for kind := range kinds {
+			fmt.Fprintf(&out, " %s=%s/%s", kind, r.Means(kind), r.Change(kind))
+			if means := r.Means(kind); r.Means(means) != means || r.CarriesGrant(kind) != (means == Push) {
+				t.Errorf("%s: %s means %s, which is not an end", name, kind, means)
+			}
 		}
+		fmt.Fprintln(&out, "", r.PushReplacesAll(), r.AnnouncesPush(), r.AcceptsAuthorizeOnlyWithoutState())
 	}
-	const want = `cisco-asa true 1700 push push, disconnect
-cisco-ios true 1700 reauthenticate reauthenticate, bounce, disconnect
-rfc5176 true 3799 push push, disconnect
+	const want = `cisco-asa true 1700 apply push: push=push/CoA-Request reauthenticate=push/CoA-Request bounce=disconnect/Disconnect-Request disconnect=disconnect/Disconnect-Request true true true
+cisco-ios true 1700 apply reauthenticate: push=reauthenticate/CoA-Request reauthenticate=reauthenticate/CoA-Request bounce=bounce/CoA-Request disconnect=disconnect/Disconnect-Request false false false
+rfc5176 true 3799 apply push: push=push/CoA-Request reauthenticate=push/CoA-Request bounce=disconnect/Disconnect-Request disconnect=disconnect/Disconnect-Request false false false
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
@@ -162,29 +184,70 @@ rfc5176 true 3799 push push, disconnect
 	if _, ok := Lookup("acme"); ok {
 		t.Error("there is a recipe acme")
 	}
-	if _, ok := ParseKind("acme"); ok || Kind(99).String() != "unknown" || ciscoASA.Supports(99) || ciscoASA.Code(99) != 0 {
+	if _, ok := ParseKind("acme"); ok || Kind(99).String() != "unknown" || recipes[0].Means(99) != Disconnect {
 		t.Error("there is a kind nobody knows")
 	}
-	if RedirectURLMax != 234 {
-		t.Error(RedirectURLMax)
+	if n := ciscoRedirectURL.room(); n != 234 {
+		t.Errorf("a redirect URL may have %d octets, not the 234 that a Cisco-AVPair leaves", n)
 	}
 }
 
-// TestChangeAllocatesNothing: changes come by the ten thousand.
-func TestChangeAllocatesNothing(t *testing.T) {
-	k, id, at := radiustest.Key(t, "secret"), ident(), time.Unix(1457708274, 0)
-	g := Grant{DACLName: "#ACSACL#-IP-PERMIT_ALL_TRAFFIC-57e5bcbd", SGT: 17, Class: [][]byte{[]byte("CACS:1")},
-		Attributes: []Attribute{{3076, 15, []byte("hello")}}}
+// TestKindsAreThoseOfTheJournal: the words stand in records on disk.
+func TestKindsAreThoseOfTheJournal(t *testing.T) {
+	for word, kind := range map[string]Kind{sessions.ChangePush: Push, sessions.ChangeReauth: Reauthenticate,
+		sessions.ChangeDisconnect: Disconnect} {
+		if got, ok := ParseKind(word); !ok || got != kind || kind.String() != word {
+			t.Errorf("%s is %v", word, got)
+		}
+	}
+}
+
+// TestNothingAllocates: changes come by the hundred thousand, accepts by the second.
+func TestNothingAllocates(t *testing.T) {
+	k, id := radiustest.Key(t, "secret"), sample()
+	full := Grant{DACLName: "#ACSACL#-IP-PERMIT_ALL_TRAFFIC-57e5bcbd", SGT: 17, Class: [][]byte{[]byte("CACS:1")},
+		RedirectURL: "https://posture.example.com:8443/", RedirectACL: "ACL", FilterID: "F", VLAN: "663",
+		SessionTimeout: 60, Attributes: []Attribute{{3076, 15, []byte("hello")}, {0, 18, []byte("hello")}}}
 	buf := make([]byte, 0, radius.PacketMax)
-	if n := testing.AllocsPerRun(100, func() {
-		b := radius.Begin(buf, radius.CoARequest, 1)
-		if err := ciscoASA.AppendChange(&b, Push, &id, &g, at); err != nil {
-			t.Fatal(err)
+	for _, r := range recipes {
+		g := full
+		if r.redirectURL.form == absent {
+			g.DACLName, g.SGT, g.RedirectURL, g.RedirectACL = "", 0, "", ""
 		}
-		if _, err := k.SealRequest(&b); err != nil {
-			t.Fatal(err)
+		if r.groupPolicy.form != absent {
+			g.GroupPolicy = "GP-SSL"
 		}
-	}); n != 0 {
-		t.Errorf("a change allocates %v times", n)
+		for kind := range kinds {
+			if n := testing.AllocsPerRun(100, func() {
+				b := radius.Begin(buf, r.Change(kind), 1)
+				if err := r.AppendChange(&b, kind, &id, &g); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := k.SealRequest(&b); err != nil {
+					t.Fatal(err)
+				}
+			}); n != 0 {
+				t.Errorf("%s: a %s allocates %v times", r.name, kind, n)
+			}
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			b := radius.Begin(buf, radius.AccessAccept, 1)
+			if err := r.AppendAccess(&b, &g); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: an Access-Accept allocates %v times", r.name, n)
+		}
+	}
+}
+
+// TestNilGrantIsNoPush: a push of nothing would open everything.
+func TestNilGrantIsNoPush(t *testing.T) {
+	id := sample()
+	for _, r := range recipes {
+		b := radius.Begin(nil, r.Change(Push), 1)
+		if err := r.AppendChange(&b, Push, &id, nil); (err == nil) == r.CarriesGrant(Push) || (b.Err() == nil) != (err == nil) {
+			t.Errorf("%s: push without an authorization: %v, builder %v", r.name, err, b.Err())
+		}
 	}
 }
