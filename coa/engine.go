@@ -1,0 +1,261 @@
+package coa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sallyport/netio/radius"
+	"sallyport/ops/clock"
+)
+
+// Limits and defaults of the Engine.
+const (
+	socketsDefault    = 4                    // 4 x 192 requests in flight for one NAS
+	socketsMax        = 64                   // a window is 10 KB for each NAS and socket
+	batchWaitDefault  = 5 * time.Millisecond // reports that come together leave together
+	batchMaxDefault   = 64                   // as many as one system call can take
+	pendingMaxDefault = 1 << 18              // a storm of 100,000 sessions, twice and a half
+	staleDefault      = 300 * time.Second    // RFC 5176 section 6.3
+	inboxStep         = 256                  // changes taken before answers are looked at again
+	receiveStep       = 64                   // answers taken before changes are
+	receiveBuffers    = 256
+	socketBuffer      = 1 << 20 // octets asked of the system for each socket
+	warnEvery         = 10 * time.Second
+)
+
+// Errors of Submit.
+var (
+	ErrFull   = errors.New("coa: too many changes pending")
+	ErrClosed = errors.New("coa: the engine is closed")
+)
+
+// Config is what an Engine needs. Zero fields take the defaults above.
+type Config struct {
+	Settled func([]Settlement) // gets every settlement, in order; must not wait for the Engine
+	Event   func(*Event)       // gets each step for the ledger; may be nil; likewise
+	Clock   clock.Clock
+	Logger  *slog.Logger // for what the system refuses to send; nil: nothing is logged
+	Seed    uint64       // of the jitter; 0: from the clock
+
+	Source     netip.Addr // address to send from; zero: the system's choice
+	Sockets    int
+	BatchWait  time.Duration // how long changes of one NAS gather; negative: not at all
+	BatchMax   int           // or how many
+	PendingMax int           // changes taken and not settled
+	Retry      Retransmission
+}
+
+// Engine sends changes and settles them.
+type Engine struct {
+	settledFn func([]Settlement)
+	eventFn   func(*Event)
+	clock     clock.Clock
+	log       *slog.Logger
+	conns     []*net.UDPConn
+	local     []netip.AddrPort
+	packets   chan *packet // from the sockets to the loop
+	free      chan *packet // and back
+	commands  chan func(*machine)
+	wake      chan struct{}
+	stop      chan struct{} // closed by Close: nothing new
+	cut       chan struct{} // closed when Close may wait no longer
+	stopped   chan struct{} // closed when the loop has ended
+	readers   sync.WaitGroup
+
+	mu         sync.Mutex // guards the following
+	inbox      []Change
+	pending    int
+	pendingMax int
+	closed     bool
+	stats      Stats
+
+	machine *machine // this and the following are the loop's
+	taken   []Change // of the inbox, not yet given to the machine
+	spare   []Change // the inbox's other half
+	warned  time.Time
+}
+
+type packet struct {
+	socket int
+	from   netip.AddrPort
+	n      int
+	buf    [radius.PacketMax]byte
+}
+
+// New opens the sockets and starts the loop. Close ends it.
+func New(c Config) (*Engine, error) {
+	if c.Settled == nil {
+		return nil, errors.New("coa: no function for settlements")
+	}
+	c = c.withDefaults()
+	if c.Sockets < 1 || c.Sockets > socketsMax {
+		return nil, fmt.Errorf("coa: %d sockets; 1 to %d", c.Sockets, socketsMax)
+	}
+	e := &Engine{
+		settledFn: c.Settled, eventFn: c.Event, clock: c.Clock, log: c.Logger, pendingMax: c.PendingMax,
+		packets: make(chan *packet, receiveBuffers), free: make(chan *packet, receiveBuffers),
+		commands: make(chan func(*machine)), wake: make(chan struct{}, 1),
+		stop: make(chan struct{}), cut: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	if err := e.open(c.Source, c.Sockets); err != nil {
+		return nil, err
+	}
+	s := settings{sockets: c.Sockets, batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry, staleWindow: staleDefault}
+	e.machine = newMachine(s, c.Seed, func(i int) netip.AddrPort { return e.local[i] }, c.Event != nil)
+	for range receiveBuffers {
+		e.free <- new(packet)
+	}
+	for i := range e.conns {
+		e.readers.Go(func() { e.read(i) })
+	}
+	go e.loop()
+	return e, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Clock == nil {
+		c.Clock = clock.System{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Seed == 0 {
+		c.Seed = uint64(c.Clock.Now().UnixNano())
+	}
+	if c.Sockets == 0 {
+		c.Sockets = socketsDefault
+	}
+	if c.BatchWait == 0 {
+		c.BatchWait = batchWaitDefault
+	}
+	if c.BatchMax <= 0 {
+		c.BatchMax = batchMaxDefault
+	}
+	if c.PendingMax <= 0 {
+		c.PendingMax = pendingMaxDefault
+	}
+	c.Retry = c.Retry.withDefaults()
+	return c
+}
+
+func (e *Engine) open(source netip.Addr, sockets int) error {
+	network := "udp"
+	if source.IsValid() && !source.IsUnspecified() {
+		network = "udp6"
+		if source.Unmap().Is4() {
+			network = "udp4"
+		}
+	}
+	for range sockets {
+		conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0)))
+		if err != nil {
+			for _, c := range e.conns {
+				err = errors.Join(err, c.Close())
+			}
+			return fmt.Errorf("coa: socket to send from %s: %w", source, err)
+		}
+		if err := conn.SetReadBuffer(socketBuffer); err != nil {
+			return fmt.Errorf("coa: receive buffer: %w", errors.Join(err, conn.Close()))
+		}
+		e.conns = append(e.conns, conn)
+		at := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+		e.local = append(e.local, netip.AddrPortFrom(at.Addr().Unmap(), at.Port()))
+	}
+	return nil
+}
+
+// Submit takes a change. It never waits for the network: ErrFull when too many are
+// pending, ErrClosed after Close, ErrBadChange when it could never be sent. A change that
+// is taken gets one Settlement.
+func (e *Engine) Submit(c Change) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return ErrClosed
+	case e.pending >= e.pendingMax:
+		return fmt.Errorf("%w: %d", ErrFull, e.pending)
+	}
+	e.pending++
+	e.inbox = append(e.inbox, c)
+	e.rouse()
+	return nil
+}
+
+// Local is the addresses that requests leave from.
+func (e *Engine) Local() []netip.AddrPort { return append([]netip.AddrPort(nil), e.local...) }
+
+// Stats is the counters as of the loop's last step.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.stats
+	s.Pending = uint64(e.pending)
+	return s
+}
+
+// PeerState is one NAS's part of the engine at one moment.
+type PeerState struct {
+	Name     string
+	Addr     netip.AddrPort
+	Queued   int // changes that gather or wait for room
+	InFlight int
+	Sockets  int // windows open to it
+}
+
+// Peers is the state of every NAS that had a change lately, by name and address; nil
+// after Close.
+func (e *Engine) Peers() (states []PeerState) {
+	ready := make(chan struct{})
+	command := func(m *machine) {
+		states = m.peerStates()
+		close(ready)
+	}
+	select {
+	case e.commands <- command:
+		<-ready
+		return states
+	case <-e.stopped:
+		return nil
+	}
+}
+
+// Close takes no more changes, settles what has not left as Unsent, waits for the
+// answers to what is in flight until ctx ends, and settles the rest as Abandoned, which
+// is ctx's error. When it returns, Settled and Event will not be called again.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	first := !e.closed
+	e.closed = true
+	e.mu.Unlock()
+	if first {
+		close(e.stop)
+	}
+	var err error
+	select {
+	case <-e.stopped:
+	case <-ctx.Done():
+		err = ctx.Err()
+		if first {
+			close(e.cut)
+		}
+		<-e.stopped
+	}
+	if !first {
+		return nil
+	}
+	for _, conn := range e.conns {
+		err = errors.Join(err, conn.Close())
+	}
+	e.readers.Wait()
+	return err
+}
