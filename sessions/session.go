@@ -169,6 +169,7 @@ type Posture struct {
 	ValidUntil time.Time // when silence turns into an event; zero: never
 	DecisionID string    // of the decision that set Status
 	Failed     []string  // failed conditions, for tables
+	Message    string    // for the person at the endpoint, of the last report
 	Agent      string    // name and version
 	Binding    Binding
 }
@@ -218,7 +219,7 @@ type Settled struct {
 	Kind     string
 	Profile  string
 	At       time.Time
-	Outcome  string // ack, nak, silence, cancelled
+	Outcome  string // ack, nak, silent, unsayable, cancelled
 	Cause    uint32 // Error-Cause, 0 when there was none
 	Attempts uint32
 }

@@ -91,6 +91,7 @@ var sessionFields = []field{
 	u32(73, func(s *sessions.Session) *uint32 { return &s.Posture.Binding.TicketSerial }),
 	moment(74, func(s *sessions.Session) *time.Time { return &s.Posture.Binding.TicketMade }),
 	u32(75, func(s *sessions.Session) *uint32 { return &s.Posture.Binding.TicketUsed }),
+	text(76, func(s *sessions.Session) *string { return &s.Posture.Message }),
 
 	text(90, func(s *sessions.Session) *string { return &s.Grant.Profile }),
 	text(91, func(s *sessions.Session) *string { return &s.Grant.Rule }),

@@ -1,0 +1,61 @@
+package step
+
+import (
+	"fmt"
+	"time"
+
+	"sallyport/sessions"
+)
+
+// What the passing of time did.
+const (
+	ExpiredNothing = ""
+	ExpiredPending = "pending"    // the endpoint was redirected and no agent reported
+	ExpiredAgent   = "agent-lost" // reports stopped coming
+	ExpiredPurge   = "purge"      // the session ended without a word of the NAS
+	ExpiredForget  = "forget"     // an ended session was kept long enough
+)
+
+// Deadline is when Expire has something to do for s; the zero time is never.
+func Deadline(s *sessions.Session, r *Rules) time.Time {
+	if !s.Live() {
+		return s.Ended.Add(r.KeepEnded)
+	}
+	at := purgeAt(s, r)
+	if v := s.Posture.ValidUntil; !v.IsZero() && v.Before(at) {
+		at = v
+	}
+	return at
+}
+
+// purgeAt is when silence of the NAS means that its Stop was lost.
+func purgeAt(s *sessions.Session, r *Rules) time.Time {
+	if s.Accounting.Started.IsZero() {
+		return s.LastSeen.Add(r.PurgeWithoutAccounting)
+	}
+	return s.LastSeen.Add(r.PurgeWithoutStop)
+}
+
+// Expire does what is due at now. The record is nil when the session is to be forgotten.
+func Expire(now time.Time, old *sessions.Session, r *Rules) (*sessions.Session, string) {
+	if Deadline(old, r).After(now) {
+		return old, ExpiredNothing
+	}
+	if !old.Live() {
+		return nil, ExpiredForget
+	}
+	next := copyOf(old, now)
+	if !purgeAt(old, r).After(now) {
+		end(next, now, fmt.Sprintf("nothing was heard since %s", old.LastSeen.UTC().Format(time.RFC3339)))
+		return next, ExpiredPurge
+	}
+	next.Posture.ValidUntil = time.Time{}
+	if old.Posture.Status == sessions.Pending {
+		return next, ExpiredPending
+	}
+	if !r.LostKeeps && setStatus(now, next, sessions.NonCompliant) {
+		next.Posture.Failed = []string{"agent lost"}
+		authorize(now, next, r, "the agent fell silent")
+	}
+	return next, ExpiredAgent
+}

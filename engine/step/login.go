@@ -1,0 +1,80 @@
+package step
+
+import (
+	"time"
+
+	"sallyport/engine/authz"
+	"sallyport/engine/posture"
+	"sallyport/sessions"
+)
+
+// LoginInput is one request whose sender was authenticated.
+type LoginInput struct {
+	Attributes
+	Groups []string
+	Method string // pap, mab, authorize-only
+}
+
+// Login decides what an authenticated endpoint may do. The record returned is nil when
+// the profile rejects: a login that failed makes no session and changes none.
+//
+// The answer itself carries the grant, so a change under way has lost its point.
+func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*sessions.Session, authz.Decision) {
+	next := loginRecord(now, old, in)
+	if next.Posture.Status == sessions.Unknown {
+		setStatus(now, next, firstStatus(now, next, r))
+	}
+	policyInput := Input(next, now, r)
+	d := r.Authz.Decide(&policyInput)
+	if d.Profile.Reject {
+		return nil, d
+	}
+	if next.Change != nil {
+		next.Settled = sessions.Settled{
+			Serial: next.Change.Serial, Kind: next.Change.Kind, Profile: next.Change.Grant.Profile,
+			At: now, Outcome: "cancelled",
+		}
+		next.Change = nil
+	}
+	next.Grant = grantOf(&d)
+	if d.Profile.Redirect != nil {
+		newTicket(now, next)
+	}
+	if next.Posture.Status == sessions.Pending && r.PendingAlarm > 0 {
+		next.Posture.ValidUntil = now.Add(r.PendingAlarm)
+	}
+	return next, d
+}
+
+func loginRecord(now time.Time, old *sessions.Session, in *LoginInput) *sessions.Session {
+	var next *sessions.Session
+	switch {
+	case old == nil || !old.Live():
+		next = fresh(now, &in.Attributes, old)
+	case old.Authenticated && old.UserName != in.UserName:
+		// Somebody else on the same session: what the first one's agent said is void.
+		next = fresh(now, &in.Attributes, old)
+	default:
+		next = copyOf(old, now)
+	}
+	in.apply(now, next)
+	next.UserName = in.UserName
+	next.Groups = in.Groups
+	next.Method = in.Method
+	next.Authenticated = true
+	return next
+}
+
+// firstStatus is the posture status of an endpoint that nobody has judged: Pending when
+// a requirement may be for it, else what the policy says of endpoints without one.
+func firstStatus(now time.Time, s *sessions.Session, r *Rules) sessions.PostureStatus {
+	in := postureInput(now, s, r)
+	if r.Posture.Applies(&in) {
+		return sessions.Pending
+	}
+	return r.Posture.DefaultStatus()
+}
+
+func postureInput(now time.Time, s *sessions.Session, r *Rules) posture.Input {
+	return posture.Input{Session: Input(s, now, r)}
+}

@@ -1,0 +1,117 @@
+package step
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"sallyport/engine/authz"
+	"sallyport/engine/posture"
+	"sallyport/netio/report"
+	"sallyport/sessions"
+)
+
+// ReportInput is one posture report whose signature was verified with Key.
+type ReportInput struct {
+	Report     *report.Report
+	Hash       []byte // SHA-256 of the bytes
+	Key        []byte // that signed it
+	Nonce      string // for the next report
+	DecisionID string
+}
+
+// Judged is what came of a report. Answer is nil when Problem says why there is none.
+type Judged struct {
+	Session    *sessions.Session
+	Assessment posture.Assessment
+	Decision   authz.Decision
+	Answer     []byte // the Verdict, encoded: a retry gets these very octets
+	Again      bool   // a retry of the last report: nothing was judged
+	Problem    *report.Problem
+}
+
+// Report judges facts. The verdict is the appliance's own: what the agent thinks of
+// its facts is not in the document.
+func Report(now time.Time, old *sessions.Session, in *ReportInput, r *Rules) Judged {
+	if again, refused := admit(old, in); refused != nil || again != nil {
+		return Judged{Session: old, Answer: again, Again: again != nil, Problem: refused}
+	}
+	next := copyOf(old, now)
+	next.LastSeen = now
+	p := &next.Posture
+	p.ReportAt, p.Agent, p.DecisionID = now, agentName(in.Report.Agent), in.DecisionID
+	if in.Report.System.OS != "" {
+		next.OS = in.Report.System.OS
+	}
+	input := postureInput(now, next, r)
+	input.Facts, input.FactsAt = &in.Report.Facts, now
+	a := r.Posture.Assess(now, input)
+	setStatus(now, next, a.Status)
+	p.Failed, p.Message = failedConditions(&a), a.Message
+	p.ValidUntil = now.Add(r.ReportValid)
+	d := authorize(now, next, r, "posture "+a.Status.String())
+
+	p.Binding.Seq, p.Binding.ReportHash, p.Binding.Nonce = in.Report.Seq, in.Hash, in.Nonce
+	answer, err := json.Marshal(verdict(next, &a, in, r))
+	if err != nil { // strings and numbers only: this cannot happen, and must not be hidden if it does
+		return Judged{Session: old, Problem: problem(http.StatusInternalServerError, report.CodeMalformed, "the verdict cannot be encoded: %v", err)}
+	}
+	p.Binding.Answer = answer
+	return Judged{Session: next, Assessment: a, Decision: d, Answer: answer}
+}
+
+// admit decides whether a report is news: the octets of the last answer for a retry, a
+// problem for what must not be judged, neither for news.
+func admit(old *sessions.Session, in *ReportInput) ([]byte, *report.Problem) {
+	b := &old.Posture.Binding
+	switch {
+	case !old.Live():
+		return nil, problem(http.StatusGone, report.CodeSessionEnded, "the session ended: %s", old.EndCause)
+	case len(b.Key) == 0 || !bytes.Equal(b.Key, in.Key):
+		return nil, problem(http.StatusForbidden, report.CodeNotBound, "the key is not bound to the session; claim it first")
+	case in.Report.Seq == b.Seq && bytes.Equal(in.Hash, b.ReportHash):
+		return b.Answer, nil
+	case in.Report.Seq <= b.Seq:
+		return nil, problem(http.StatusConflict, report.CodeReplay, "sequence number %d was used; the next report must have more than %d", in.Report.Seq, b.Seq)
+	case in.Report.Nonce != b.Nonce:
+		p := problem(http.StatusConflict, report.CodeStaleNonce, "the nonce is not the one given out last")
+		p.Nonce = b.Nonce
+		return nil, p
+	}
+	return nil, nil
+}
+
+func verdict(s *sessions.Session, a *posture.Assessment, in *ReportInput, r *Rules) *report.Verdict {
+	v := &report.Verdict{
+		V: report.Version, SessionID: string(s.ID), Status: a.Status.String(), Epoch: s.Epoch,
+		DecisionID: in.DecisionID, Nonce: in.Nonce, NextS: int(r.Heartbeat / time.Second),
+		PolicyETag: PolicyDocument(s, s.Changed, r).ETag, Actions: a.Actions, Message: a.Message,
+	}
+	for _, one := range a.Rules {
+		v.Requirements = append(v.Requirements, report.Outcome{
+			Policy: one.Rule, Requirement: one.Requirement, Enforcement: one.Enforcement, Status: one.Status,
+			Passed: one.Passed, Failed: one.Failed, Skipped: one.Skipped, Reason: one.Reason,
+		})
+	}
+	return v
+}
+
+// PolicyDocument is the posture policy that the endpoint of s should hold.
+func PolicyDocument(s *sessions.Session, now time.Time, r *Rules) *report.Policy {
+	in := postureInput(now, s, r)
+	return r.Posture.Document(&in)
+}
+
+func failedConditions(a *posture.Assessment) []string {
+	var out []string
+	for _, one := range a.Rules {
+		for _, c := range one.Failed {
+			if !slices.Contains(out, c) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}

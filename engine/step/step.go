@@ -1,0 +1,162 @@
+// Package step says what one event does to one session. Nothing here reads a clock,
+// a socket, a disk or a random source: time and chance come in as values, a new record
+// goes out. The appliance, the policy tests and explain run this very code.
+//
+//	Login       an identity was proved        -> grant, or a reason to reject
+//	Accounting  the NAS tells what happens    -> totals, addresses, the end
+//	Claim       an agent binds its key        -> who may report
+//	Report      facts arrived                 -> assessment, epoch, change of grant
+//	Settle      a CoA was answered, or not    -> what the NAS now holds
+//	Expire      time passed                   -> agent lost, purge, alarms
+//
+// Every function takes the record as it is and returns another; the one given is never
+// changed. Where nothing changes the very same pointer comes back.
+package step
+
+import (
+	"time"
+
+	"sallyport/engine/authz"
+	"sallyport/engine/posture"
+	"sallyport/sessions"
+)
+
+// Rules is the compiled policy and the times that go with it: one snapshot of the
+// configuration.
+type Rules struct {
+	Revision string
+	Authz    *authz.Policy
+	Posture  *posture.Policy
+	NASGroup func(nas string) string
+
+	Heartbeat              time.Duration
+	ReportValid            time.Duration
+	PendingAlarm           time.Duration
+	LostKeeps              bool // a silent agent leaves the status as it is
+	TicketLifetime         time.Duration
+	PurgeWithoutStop       time.Duration
+	PurgeWithoutAccounting time.Duration
+	KeepEnded              time.Duration
+}
+
+// copyOf returns a record that may be changed, stamped with now.
+func copyOf(s *sessions.Session, now time.Time) *sessions.Session {
+	next := *s
+	next.Version++
+	next.Changed = now
+	return &next
+}
+
+// Input is what the policies read of a session.
+func Input(s *sessions.Session, now time.Time, r *Rules) authz.Input {
+	group := ""
+	if r.NASGroup != nil {
+		group = r.NASGroup(s.NAS)
+	}
+	mac := ""
+	if len(s.MACs) > 0 {
+		mac = s.MACs[0]
+	}
+	return authz.Input{
+		Authenticated:    s.Authenticated,
+		Posture:          s.Posture.Status,
+		User:             s.UserName,
+		Groups:           s.Groups,
+		NAS:              s.NAS,
+		NASGroup:         group,
+		Method:           s.Method,
+		Assurance:        s.Posture.Binding.Assurance,
+		CallingStationID: s.CallingStationID,
+		CalledStationID:  s.CalledStationID,
+		TunnelGroup:      s.TunnelGroup,
+		NASPortType:      portTypeName(s.NASPortType),
+		ServiceType:      serviceTypeName(s.ServiceType),
+		FramedIP:         addressText(s),
+		OS:               s.OS,
+		MAC:              mac,
+		Agent:            s.Posture.Agent,
+		Time:             now,
+	}
+}
+
+// grantOf is what a NAS holds once it has profile p.
+func grantOf(d *authz.Decision) sessions.Grant {
+	return sessions.Grant{Profile: d.Profile.Name, Rule: d.Rule, Digest: d.Profile.Digest, Text: d.Profile.Text}
+}
+
+// intended is what the NAS holds, or will once the change under way is acknowledged.
+func intended(s *sessions.Session) sessions.Grant {
+	if s.Change != nil {
+		return s.Change.Grant
+	}
+	return s.Grant
+}
+
+// authorize decides again for a session whose circumstances changed, and notes a
+// change when, and only when, the profile is another than the one intended. next is
+// changed in place; it is the caller's own.
+func authorize(now time.Time, next *sessions.Session, r *Rules, reason string) authz.Decision {
+	in := Input(next, now, r)
+	d := r.Authz.Decide(&in)
+	if !next.Live() || !next.Authenticated {
+		return d
+	}
+	grant := grantOf(&d)
+	if grant.Profile == intended(next).Profile && grant.Digest == intended(next).Digest {
+		return d
+	}
+	kind := sessions.ChangePush
+	if d.Profile.Reject {
+		kind = sessions.ChangeDisconnect
+	}
+	setChange(now, next, kind, grant, reason)
+	if d.Profile.Redirect != nil {
+		newTicket(now, next)
+	}
+	return d
+}
+
+// setChange replaces whatever change was under way: older news loses.
+func setChange(now time.Time, next *sessions.Session, kind string, grant sessions.Grant, reason string) {
+	next.Changes++
+	next.Change = &sessions.Change{
+		Kind: kind, Epoch: next.Epoch, Serial: next.Changes, Made: now, Reason: reason, Grant: grant,
+	}
+}
+
+// newTicket makes the tickets given out before worthless.
+func newTicket(now time.Time, next *sessions.Session) {
+	next.Posture.Binding.TicketSerial++
+	next.Posture.Binding.TicketMade = now
+}
+
+// setStatus changes the posture status, which makes a new epoch.
+func setStatus(now time.Time, next *sessions.Session, status sessions.PostureStatus) bool {
+	if next.Posture.Status == status {
+		return false
+	}
+	next.Posture.Status = status
+	next.Posture.Since = now
+	next.Epoch++
+	return true
+}
+
+// Reauthorize decides again after the policy changed.
+func Reauthorize(now time.Time, old *sessions.Session, r *Rules) *sessions.Session {
+	if !old.Live() || !old.Authenticated {
+		return old
+	}
+	next := copyOf(old, now)
+	authorize(now, next, r, "policy revision "+r.Revision)
+	if next.Change == old.Change {
+		return old
+	}
+	return next
+}
+
+// Operator notes a change that a person asked for.
+func Operator(now time.Time, old *sessions.Session, kind, who string) *sessions.Session {
+	next := copyOf(old, now)
+	setChange(now, next, kind, intended(old), "asked for by "+who)
+	return next
+}
