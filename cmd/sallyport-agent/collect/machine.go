@@ -145,7 +145,7 @@ func (m *machine) disks(d *Device) {
 		}
 		d.Mounted = append(d.Mounted, Mount{Point: e.point, Device: e.device})
 		if len(d.Mounts) < nodesMax {
-			d.Mounts = append(d.Mounts, Printable(e.point))
+			d.Mounts = append(d.Mounts, printable(e.point, pathMax))
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,11 +36,13 @@ import (
 // Limits on what a machine, or what is plugged into it, can make the agent carry.
 const (
 	devicesMax    = 64       // storage devices in one report
+	ifacesMax     = 64       // kinds of interface listed for one device
 	nodesMax      = 64       // disks or mounts listed for one device
 	attributeMax  = 4096     // one sysfs attribute is at most a page
 	descriptorMax = 64 << 10 // every configuration a device may have
 	procMax       = 4 << 20  // mountinfo of a machine with thousands of mounts
 	textMax       = 126      // characters in a USB string descriptor (USB 2.0 section 9.6.7)
+	pathMax       = 255      // characters of a mount point that are shown
 )
 
 // classStorage is the interface class of mass storage.
@@ -200,16 +203,33 @@ func (m *machine) interfaces(d *Device, dir string, alternates []alternate) (boo
 				Authorized: attribute(path, "authorized") != "0", Driver: Printable(linkBase(path, "driver"))})
 		}
 	}
-	for c := range classes {
-		d.Ifaces = append(d.Ifaces, c)
-	}
-	slices.Sort(d.Ifaces)
+	d.Ifaces = listed(classes)
 	for _, i := range d.Interfaces {
 		if d.Driver == "" {
 			d.Driver = i.Driver
 		}
 	}
 	return len(storage) > 0, nil
+}
+
+// listed sorts the classes of a device. One that describes more than can be reported
+// cannot hide its storage behind the others.
+func listed(classes map[string]bool) []string {
+	list := slices.Sorted(maps.Keys(classes))
+	if len(list) > ifacesMax {
+		isStorage := func(c string) bool { return strings.HasPrefix(c, "08/") }
+		slices.SortStableFunc(list, func(a, b string) int {
+			switch {
+			case isStorage(a) == isStorage(b):
+				return 0
+			case isStorage(a):
+				return -1
+			}
+			return 1
+		})
+		list = list[:ifacesMax]
+	}
+	return list
 }
 
 // state is what the endpoint can do with the device, by fact and not by who did it.
@@ -239,11 +259,13 @@ func state(d *Device, protected map[string]bool) string {
 // Printable makes text from a device safe to log, to show and to send: at most 126
 // characters, each valid and printable, anything else replaced by U+FFFD. Controls,
 // line breaks and direction overrides do not survive it.
-func Printable(s string) string {
+func Printable(s string) string { return printable(s, textMax) }
+
+func printable(s string, max int) string {
 	var out strings.Builder
 	n := 0
 	for _, r := range strings.TrimSpace(s) {
-		if n++; n > textMax {
+		if n++; n > max {
 			break
 		}
 		if !unicode.IsPrint(r) {

@@ -248,6 +248,20 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
+// TestStorageIsNotHiddenBehindOthers: a device that describes very many interfaces.
+func TestStorageIsNotHiddenBehindOthers(t *testing.T) {
+	tree := newTree(t)
+	var alternates []usbfixture.Class
+	for n := range 250 {
+		alternates = append(alternates, usbfixture.Class{0x03, byte(n), 0})
+	}
+	plug(t, tree, usbfixture.Device{VID: "1", PID: "2", Interfaces: []usbfixture.Interface{{Alternates: append(alternates, usbfixture.BulkOnly)}}})
+	d := USB(tree.Root()).Devices[0]
+	if len(d.Ifaces) != ifacesMax || d.Ifaces[0] != "08/06/50" {
+		t.Errorf("%d kinds of interface, first %s", len(d.Ifaces), d.Ifaces[0])
+	}
+}
+
 func TestComparePorts(t *testing.T) {
 	ordered := []string{"1-1", "2-1", "2-1.2", "2-1.10", "2-2", "2-10", "x"}
 	for i := range ordered[1:] {

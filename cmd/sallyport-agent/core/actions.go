@@ -1,0 +1,106 @@
+package core
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"time"
+
+	"sallyport/netio/report"
+)
+
+// cooling is an action that was carried out and asked for again with the same facts:
+// repeating it at once would change nothing, so it is repeated with growing pauses.
+type cooling struct {
+	action report.Action
+	facts  [sha256.Size]byte // judged when it was last carried out, afterwards
+	pause  time.Duration
+	at     time.Time // of the repetition; zero: none is wanted
+}
+
+// results of actions, as in report.ActionResult.
+const (
+	resultDone    = "done"
+	resultRefused = "refused"
+)
+
+// obey starts what a verdict asks for. Automatic actions of the closed list run at once,
+// manual ones are shown, unknown ones are refused and that is reported.
+func (a *Agent) obey(actions []report.Action, judged *sending) {
+	before := a.cool
+	a.cool = map[string]*cooling{} // what this verdict does not ask for starts afresh next time
+	for _, action := range actions[:min(len(actions), actionsMax)] {
+		a.show(action.Message)
+		switch {
+		case action.Verb == report.VerbMessage:
+		case action.Verb != report.VerbUSBBlock && action.Verb != report.VerbUSBUnblock:
+			a.refuse(action, "this agent does not know the action "+action.Verb)
+		case action.Mode == modeManual:
+		default:
+			a.begin(action, judged, before)
+		}
+	}
+}
+
+// modeManual is an action left to the person.
+const modeManual = "manual"
+
+func (a *Agent) begin(action report.Action, judged *sending, before map[string]*cooling) {
+	key := action.Verb + " " + action.Requirement
+	c := before[key]
+	_, running := a.running[action.ID]
+	switch {
+	case running:
+		a.cool[key] = cmp.Or(c, &cooling{facts: judged.digest, pause: coolFirst})
+	case c != nil && c.facts == judged.digest:
+		c.at, c.action = a.now.Add(c.pause), action
+		c.pause = min(2*c.pause, coolMax)
+		a.cool[key] = c
+	default:
+		a.cool[key] = &cooling{facts: judged.digest, pause: coolFirst}
+		a.run(action)
+	}
+}
+
+// refuse reports, once per session, that an action is not of the closed list.
+func (a *Agent) refuse(action report.Action, why string) {
+	if a.refused[action.Verb] || len(a.refused) == actionsMax {
+		return
+	}
+	a.refused[action.Verb] = true
+	a.results = append(a.results, report.ActionResult{ID: action.ID, Result: resultRefused, Error: why})
+}
+
+func (a *Agent) run(action report.Action) {
+	if action.Verb == report.VerbUSBBlock {
+		a.holding = true
+	}
+	a.running[action.ID] = action
+	a.emit(Run{Action: action})
+}
+
+// repeatActions carries out again what cooled down.
+func (a *Agent) repeatActions() {
+	for _, key := range sortedKeys(a.cool) {
+		if c := a.cool[key]; a.due(&c.at) && a.phase == Bound {
+			a.run(c.action)
+		}
+	}
+}
+
+// actionEnded: the result goes with the next report, after another look. The result of
+// an action of an older session is nobody's business any more.
+func (a *Agent) actionEnded(ev ActionEnded) {
+	action, ok := a.running[ev.Result.ID]
+	if !ok {
+		return
+	}
+	delete(a.running, ev.Result.ID)
+	if action.Verb == report.VerbUSBUnblock && ev.Result.Result == resultDone {
+		a.holding = false
+	}
+	if a.phase == Bound && a.everJudged {
+		a.results = append(a.results, ev.Result)
+	}
+	a.fresh = false
+	a.collect()
+}

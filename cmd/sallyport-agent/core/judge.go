@@ -1,0 +1,154 @@
+package core
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"sallyport/netio/report"
+)
+
+// sending is the report under way.
+type sending struct {
+	seq     uint64
+	trigger string
+	digest  [sha256.Size]byte
+	results int // how many of a.results it carries
+	stale   int // nonces in a row that were stale
+	body    []byte
+}
+
+// staleMax bounds how often a stale nonce is answered at once.
+const staleMax = 3
+
+func (a *Agent) wantReport(trigger string) {
+	a.want, a.fresh = trigger, false
+	a.collect()
+}
+
+// advance makes a report when there is a reason, facts are there, and none is under way.
+func (a *Agent) advance() {
+	if a.phase != Bound || a.sending != nil || a.facts == nil {
+		return
+	}
+	if trigger := a.trigger(); trigger != "" {
+		a.makeReport(trigger)
+	}
+}
+
+// trigger is the reason for a report now, if any. While an action runs, the changes it
+// makes are not reported one by one.
+func (a *Agent) trigger() string {
+	switch {
+	case !a.fresh || a.fetching != "":
+		return ""
+	case !a.everJudged:
+		return report.TriggerInitial
+	case len(a.results) > 0 && len(a.running) == 0:
+		return report.TriggerRemediated
+	case a.want != "":
+		return a.want
+	case len(a.running) == 0 && digest(a.offered()) != a.judged:
+		return report.TriggerEvent
+	}
+	return ""
+}
+
+func (a *Agent) makeReport(trigger string) {
+	a.seq++
+	facts := a.offered()
+	r := report.Report{V: report.Version, SessionID: a.session.SessionID, Seq: a.seq, Nonce: a.nonce, BootID: a.cfg.BootID,
+		MonoMS: a.now.Sub(a.start).Milliseconds(), Wall: a.now.UTC(), Trigger: trigger, Agent: a.cfg.Agent, System: a.cfg.System,
+		Facts: facts, Actions: a.results}
+	if a.policy != nil {
+		r.PolicyETag = a.policy.ETag
+	}
+	r.Tidy()
+	body, err := json.Marshal(r)
+	if err != nil { // a time outside RFC 3339 is the one value that cannot be written
+		a.note(fmt.Sprintf("the report cannot be written: %v", err))
+		return
+	}
+	a.want = ""
+	stale := 0
+	if a.sending != nil {
+		stale = a.sending.stale
+	}
+	a.sending = &sending{seq: a.seq, trigger: trigger, digest: digest(facts), results: len(a.results), stale: stale, body: body}
+	a.send()
+}
+
+func (a *Agent) send() {
+	a.emit(Send{Gen: a.gen, Seq: a.sending.seq, Appliance: a.link.appliance, SessionID: a.session.SessionID, Body: a.sending.body})
+}
+
+// reportFailed: the same octets again later, except where the appliance wants others.
+func (a *Agent) reportFailed(ev Failed) {
+	if a.sending == nil || ev.Seq != a.sending.seq {
+		return
+	}
+	switch code(ev.Problem) {
+	case report.CodeStaleNonce:
+		if ev.Problem.Nonce != "" && a.sending.stale < staleMax {
+			a.nonce = ev.Problem.Nonce
+			a.sending.stale++
+			a.makeReport(a.sending.trigger)
+			return
+		}
+		a.leave(ev.Err)
+	case report.CodeMalformed, report.CodeTooLarge, report.CodeVersion:
+		// The same will be refused again: wait for other facts or the heartbeat.
+		a.note(ev.Err)
+		a.judged, a.everJudged = a.sending.digest, true
+		a.results = nil
+		a.sending = nil
+		a.beat(0)
+	default:
+		a.lostOr(ev, func() { a.retryAt = a.now.Add(a.pauseAfter(ev.Problem, &a.retry)) })
+	}
+}
+
+func (a *Agent) judge(ev Judged) {
+	if ev.Gen != a.gen || a.sending == nil || ev.Seq != a.sending.seq {
+		return
+	}
+	v := ev.Verdict
+	done := a.sending
+	a.sending, a.retryAt, a.failures = nil, time.Time{}, 0
+	a.searchPause, a.retry = pause{}, pause{}
+	a.note("")
+	a.nonce, a.judged, a.everJudged = v.Nonce, done.digest, true
+	if done.results > 0 {
+		a.view.Actions = a.results[:done.results]
+	}
+	a.results = a.results[done.results:]
+	a.setStatus(v.Status, v.Epoch)
+	a.view.ReportAt, a.view.Trigger, a.view.DecisionID = a.now, done.trigger, v.DecisionID
+	a.view.Requirements, a.view.Message = v.Requirements, v.Message
+	a.beat(v.NextS)
+	if v.PolicyETag != "" {
+		a.fetch(v.PolicyETag)
+	}
+	if v.Message == "" && !slices.ContainsFunc(v.Actions, func(x report.Action) bool { return x.Message != "" }) {
+		clear(a.shown)
+	}
+	a.show(v.Message)
+	a.obey(v.Actions, done)
+}
+
+// beat sets the time of the next report that has no other reason.
+func (a *Agent) beat(nextS int) {
+	every := a.cfg.Heartbeat
+	if every == 0 {
+		every = time.Duration(nextS) * time.Second
+	}
+	if every == 0 && a.policy != nil {
+		every = time.Duration(a.policy.HeartbeatS) * time.Second
+	}
+	if every <= 0 || every > 24*time.Hour {
+		every = heartbeatDefault
+	}
+	a.beatAt = a.now.Add(max(every, heartbeatMin))
+}

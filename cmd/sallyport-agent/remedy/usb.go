@@ -1,0 +1,355 @@
+// Package remedy carries out what the appliance may ask for: a closed list of verbs.
+//
+// Blocking a USB disk takes its storage interfaces away from their driver, so that
+// siblings on the same device (a keyboard) go on working:
+//
+//	look again     never a disk that the running system stands on
+//	sync, unmount  every mount of its disks; files open: tell the person, wait, try again
+//	claim          open its block devices exclusively: nobody else uses or mounts them
+//	write down     what is about to be blocked, on the disk before anything is done
+//	authorized 0   for each storage interface
+//	verify         no driver, no disk, within a deadline
+//
+// Un-blocking writes 1 and the interface's name to drivers_probe, and only for what was
+// written down. A stick that was replugged is another attachment: the kernel authorizes
+// it afresh and what was written down for the old one is forgotten.
+package remedy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sallyport/cmd/sallyport-agent/collect"
+	"sallyport/netio/report"
+)
+
+// Results of an action.
+const (
+	Done    = "done"
+	Failed  = "failed"  // tried, and it did not work
+	Refused = "refused" // not tried: it must not or cannot be done here
+)
+
+// Outcome is how an action ended; Detail says why it is not Done.
+type Outcome struct {
+	Result string
+	Detail string
+}
+
+// Waiting times of blocking.
+const (
+	graceDefault  = 20 * time.Second        // for the person to close files
+	retryDefault  = time.Second             // between attempts while files are open
+	verifyDefault = 3 * time.Second         // the kernel was seen to need 165 ms for an active stick
+	verifyStep    = 2 * time.Millisecond    // between looks
+	probeDeadline = 1500 * time.Millisecond // usb-storage waits a second before it scans
+)
+
+// ErrBusy says that somebody uses what should be unmounted or taken away.
+var ErrBusy = errors.New("in use")
+
+// Kernel is what blocking asks of the operating system besides sysfs.
+type Kernel interface {
+	// Sync writes out the file system mounted at a point.
+	Sync(m collect.Mount) error
+	// Unmount takes a mount away; ErrBusy while files are open there.
+	Unmount(m collect.Mount) error
+	// UnmountElsewhere does both in the other mount namespaces, for the given device
+	// numbers ("8:1").
+	UnmountElsewhere(devices map[string]bool) error
+	// Claim opens a block device by its name in sysfs so that nobody else can use or
+	// mount it until release; ErrBusy when somebody does.
+	Claim(name string) (release func(), err error)
+	// Holders names some of the processes with files open below a mount point.
+	Holders(m collect.Mount) []string
+}
+
+// USB blocks and un-blocks USB storage. One Block or Unblock at a time.
+type USB struct {
+	root   string
+	kernel Kernel
+	list   *List
+	log    *slog.Logger
+	tell   func(string) // shows the person a message
+
+	grace, retry, verify time.Duration
+}
+
+// NewUSB works on the machine below root. tell is called with messages for the person.
+// kernel nil: refuse every action, since this build cannot block here.
+func NewUSB(root string, kernel Kernel, list *List, log *slog.Logger, tell func(string)) *USB {
+	return &USB{root: root, kernel: kernel, list: list, log: log, tell: tell,
+		grace: graceDefault, retry: retryDefault, verify: verifyDefault}
+}
+
+const notHere = "blocking USB storage is not implemented on this system in this build"
+
+// Block blocks every USB storage device that the endpoint can use, but none that backs
+// the running system. Done means that each was verified to be blocked.
+func (u *USB) Block(ctx context.Context) Outcome {
+	if u.kernel == nil {
+		return Outcome{Refused, notHere}
+	}
+	inv := collect.USB(u.root)
+	if err := u.list.keepOnly(inv); err != nil {
+		return Outcome{Failed, err.Error()}
+	}
+	var failures, refusals []string
+	if inv.Error != "" {
+		failures = append(failures, inv.Error)
+	}
+	for _, d := range inv.Devices {
+		switch d.State {
+		case report.USBProtected:
+			refusals = append(refusals, fmt.Sprintf("%s backs the running system", describe(d)))
+		case report.USBActive:
+			if err := u.blockDevice(ctx, d); err != nil {
+				u.log.Error("cannot block a USB device", "port", d.Port, "error", err)
+				failures = append(failures, fmt.Sprintf("%s: %v", describe(d), err))
+			}
+		}
+	}
+	switch {
+	case len(failures) > 0:
+		return Outcome{Failed, strings.Join(append(failures, refusals...), "; ")}
+	case len(refusals) > 0:
+		return Outcome{Refused, strings.Join(refusals, "; ")}
+	}
+	return Outcome{Result: Done}
+}
+
+// describe names a device for people; its strings are safe to print already.
+func describe(d collect.Device) string {
+	name := strings.TrimSpace(d.Manufacturer + " " + d.Product)
+	if name == "" {
+		name = "USB device " + d.VID + ":" + d.PID
+	}
+	return fmt.Sprintf("%s at %s", name, d.Port)
+}
+
+func (u *USB) blockDevice(ctx context.Context, d collect.Device) error {
+	release, err := u.quiesce(ctx, &d)
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	var names []string
+	for _, i := range d.Interfaces {
+		if i.Authorized {
+			names = append(names, i.Name)
+		}
+	}
+	if len(d.Interfaces) == 0 {
+		return errors.New("the system has not set it up yet, so there is no interface to take away")
+	}
+	if len(names) > 0 { // else somebody else has done it, and it is not ours to give back
+		if err := u.list.add(entryOf(d, names)); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		if err := u.write(filepath.Join(devicesDir, name, "authorized"), "0", 0); err != nil {
+			return err
+		}
+	}
+	if err := u.verifyBlocked(ctx, d); err != nil {
+		return err
+	}
+	u.log.Info("USB storage blocked", "port", d.Port, "device", describe(d), "interfaces", names)
+	return nil
+}
+
+const devicesDir = "sys/bus/usb/devices"
+
+// errGone says that the device is not plugged in any more.
+var errGone = errors.New("unplugged")
+
+// quiesce makes sure that nothing of d's disks is in use, and keeps it so until release
+// is called. d is brought up to date. While files are open the person is told once and
+// has the grace time.
+func (u *USB) quiesce(ctx context.Context, d *collect.Device) (release func(), err error) {
+	deadline := time.Now().Add(u.grace)
+	for told := false; ; told = true {
+		release, err = u.settle(*d)
+		if !errors.Is(err, ErrBusy) {
+			return release, err
+		}
+		if !time.Now().Before(deadline) {
+			return nil, fmt.Errorf("still in use after %s: %w", u.grace, err)
+		}
+		if !told {
+			u.log.Warn("USB storage is in use", "port", d.Port, "error", err)
+			u.tell(fmt.Sprintf("%s is being blocked, but it is in use (%v). Close what you have open there: it is tried again for %s.",
+				describe(*d), err, u.grace))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(u.retry):
+		}
+		if *d, err = u.again(*d); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// again looks at the same attachment of a device once more.
+func (u *USB) again(d collect.Device) (collect.Device, error) {
+	inv := collect.USB(u.root)
+	for _, now := range inv.Devices {
+		if now.Port == d.Port && now.DevNum == d.DevNum {
+			if now.State == report.USBProtected {
+				return d, errors.New("it backs the running system now")
+			}
+			return now, nil
+		}
+	}
+	if inv.Error != "" {
+		return d, errors.New(inv.Error)
+	}
+	return d, errGone
+}
+
+// settle writes out and unmounts what is on d's disks, newest mount first, and claims
+// the block devices.
+func (u *USB) settle(d collect.Device) (release func(), err error) {
+	numbers := map[string]bool{}
+	for i := len(d.Mounted) - 1; i >= 0; i-- {
+		m := d.Mounted[i]
+		numbers[m.Device] = true
+		if err := u.kernel.Sync(m); err != nil {
+			return nil, fmt.Errorf("%s cannot be written out: %w", collect.Printable(m.Point), err)
+		}
+		if err := u.kernel.Unmount(m); err != nil {
+			return nil, fmt.Errorf("%s: %w%s", collect.Printable(m.Point), err, u.holders(m, err))
+		}
+	}
+	for _, leaf := range d.Leaves {
+		if n, err := collect.DeviceNumber(u.root, leaf); err == nil {
+			numbers[n] = true
+		}
+	}
+	if err := u.kernel.UnmountElsewhere(numbers); err != nil {
+		return nil, fmt.Errorf("in another mount namespace: %w", err)
+	}
+	var held []func()
+	release = func() {
+		for _, r := range held {
+			r()
+		}
+	}
+	for _, leaf := range d.Leaves {
+		r, err := u.kernel.Claim(leaf)
+		if err != nil {
+			release()
+			return nil, fmt.Errorf("%s: %w", leaf, err)
+		}
+		held = append(held, r)
+	}
+	return release, nil
+}
+
+func (u *USB) holders(m collect.Mount, err error) string {
+	if !errors.Is(err, ErrBusy) {
+		return ""
+	}
+	if names := u.kernel.Holders(m); len(names) > 0 {
+		return " by " + strings.Join(names, ", ")
+	}
+	return ""
+}
+
+// verifyBlocked waits until d is blocked by fact, or gone.
+func (u *USB) verifyBlocked(ctx context.Context, d collect.Device) error {
+	blocked := func() bool {
+		now, err := u.again(d)
+		return errors.Is(err, errGone) || err == nil && now.State == report.USBBlocked
+	}
+	if !u.wait(ctx, u.verify, blocked) {
+		return fmt.Errorf("still usable %s after it was de-authorized", u.verify)
+	}
+	return nil
+}
+
+// wait looks until done says so, the time is over or ctx ends.
+func (u *USB) wait(ctx context.Context, within time.Duration, done func() bool) bool {
+	deadline := time.Now().Add(within)
+	for !done() {
+		if ctx.Err() != nil || !time.Now().Before(deadline) {
+			return false
+		}
+		time.Sleep(verifyStep)
+	}
+	return true
+}
+
+// Unblock gives back what this agent blocked, and nothing else.
+func (u *USB) Unblock(ctx context.Context) Outcome {
+	if u.kernel == nil {
+		return Outcome{Refused, notHere}
+	}
+	inv := collect.USB(u.root)
+	if inv.Error == "" { // else a device that could not be read would be forgotten
+		if err := u.list.keepOnly(inv); err != nil {
+			return Outcome{Failed, err.Error()}
+		}
+	}
+	var failures []string
+	for _, e := range u.list.Entries() {
+		if err := u.unblockEntry(ctx, e); err != nil {
+			u.log.Error("cannot un-block a USB device", "port", e.Port, "error", err)
+			failures = append(failures, fmt.Sprintf("USB device at %s: %v", e.Port, err))
+		}
+	}
+	if len(failures) > 0 {
+		return Outcome{Failed, strings.Join(failures, "; ")}
+	}
+	return Outcome{Result: Done}
+}
+
+func (u *USB) unblockEntry(ctx context.Context, e Entry) error {
+	for _, name := range e.Interfaces {
+		dir := filepath.Join(devicesDir, name)
+		err := u.write(filepath.Join(dir, "authorized"), "1", 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the configuration changed: the interface is not there any more
+		}
+		if err != nil {
+			return err
+		}
+		// Append: sysfs takes each write as one name wherever it lands, a plain file
+		// keeps what others wrote.
+		if err := u.write("sys/bus/usb/drivers_probe", name+"\n", os.O_APPEND); err != nil {
+			return err
+		}
+		bound := func() bool {
+			_, err := os.Lstat(filepath.Join(u.root, dir, "driver"))
+			return err == nil
+		}
+		if !u.wait(ctx, probeDeadline, bound) {
+			u.log.Warn("no driver took the un-blocked interface", "interface", name)
+		}
+	}
+	u.log.Info("USB storage un-blocked", "port", e.Port, "interfaces", e.Interfaces)
+	return u.list.remove(e)
+}
+
+// write writes a sysfs attribute in one system call.
+func (u *USB) write(name, value string, flags int) error {
+	f, err := os.OpenFile(filepath.Join(u.root, name), os.O_WRONLY|flags, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
