@@ -22,7 +22,11 @@ type peer struct {
 // room is a window with a free identifier, nil when all are full or the NAS's limit is
 // reached.
 func (p *peer) room(sockets int) *window {
-	if limit := p.limits.InFlightMax; limit > 0 && p.flying >= limit {
+	limit := p.limits.InFlightMax
+	if limit <= 0 {
+		limit = inFlightDefault
+	}
+	if p.flying >= limit {
 		return nil
 	}
 	for _, w := range p.windows {
@@ -56,6 +60,10 @@ func (p *peer) pace(now time.Time) (at time.Time, ok bool) {
 	p.tokens--
 	return now, true
 }
+
+// inFlightDefault is what the receive buffer of an untuned Linux socket, 208 KB, holds of
+// requests of this size. More at once are lost, and cost a retransmission's two seconds.
+const inFlightDefault = 128
 
 // burstPart: a pause lets at most a tenth of a second's changes leave at once.
 const burstPart = 10

@@ -19,7 +19,7 @@ type NAS struct {
 	Key    *radius.Key
 	Recipe *recipe.Recipe
 
-	InFlightMax int // requests unanswered at a time; 0: as many as the windows hold
+	InFlightMax int // requests unanswered at a time; 0: 128. The windows hold 192 a socket
 	RateMax     int // first transmissions a second; 0: any. Retransmissions have their own pace
 }
 

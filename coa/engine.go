@@ -16,7 +16,7 @@ import (
 
 // Limits and defaults of the Engine.
 const (
-	socketsDefault    = 4                    // 4 x 192 requests in flight for one NAS
+	socketsDefault    = 4                    // up to 4 x 192 requests in flight for one NAS
 	socketsMax        = 64                   // a window is 10 KB for each NAS and socket
 	batchWaitDefault  = 5 * time.Millisecond // reports that come together leave together
 	batchMaxDefault   = 64                   // as many as one system call can take

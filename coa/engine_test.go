@@ -360,4 +360,5 @@ func BenchmarkPush(b *testing.B) {
 	if e.Stats().Settled[coa.ACK] != uint64(b.N) {
 		b.Fatalf("%+v", e.Stats())
 	}
+	b.ReportMetric(float64(e.Stats().Retransmitted), "retransmitted")
 }

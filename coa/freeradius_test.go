@@ -27,10 +27,7 @@ func TestFreeRADIUSDecodesOurPush(t *testing.T) {
 	if s := ended[coa.NAK]; s == nil || s.Session != unknown || s.Cause != 503 || s.Action() != coa.CloseSession {
 		t.Errorf("no NAK 503 for the session that does not: %v", ended)
 	}
-	received := server.Received("CoA-Request")
-	if len(received) != 2 {
-		t.Fatalf("FreeRADIUS decoded %d requests", len(received))
-	}
+	received := server.Received(t, "CoA-Request", 2)
 	got := strings.Join(received[0], "\n")
 	for i, want := range []string{
 		"Message-Authenticator = 0x", "NAS-IP-Address = 10.48.66.202", `Calling-Station-Id = "10.62.145.44"`, "Event-Timestamp = ",
@@ -70,10 +67,7 @@ func TestFreeRADIUSDecodesTheOtherRecipes(t *testing.T) {
 			t.Fatal(s.String())
 		}
 	}
-	changes, ends := server.Received("CoA-Request"), server.Received("Disconnect-Request")
-	if len(changes) != 2 || len(ends) != 1 {
-		t.Fatalf("FreeRADIUS decoded %d and %d requests", len(changes), len(ends))
-	}
+	changes, ends := server.Received(t, "CoA-Request", 2), server.Received(t, "Disconnect-Request", 1)
 	for _, test := range []struct {
 		got  []string
 		want []string

@@ -48,6 +48,12 @@ type Server struct {
 	changed chan struct{}
 }
 
+// What the output says: the server's own words, and ours when it is gone.
+const (
+	ready = "Ready to process requests"
+	over  = "\nended\n"
+)
+
 const (
 	startWait = 20 * time.Second // a loaded machine takes a second or two
 	tries     = 3                // somebody else may take a free port first
@@ -103,14 +109,16 @@ func start(t *testing.T, program string, o Options) (*Server, error) {
 	go func() {
 		defer close(ended)
 		_ = command.Wait() // it is ended by a signal
-		_, _ = io.WriteString(s, "\nended\n")
+		_, _ = io.WriteString(s, over)
 	}()
 	stop := func() {
 		cancel()
 		<-ended
 	}
-	ready := s.AwaitOutput(startWait, "Ready to process requests", "\nended\n")
-	if ready != "Ready to process requests" {
+	s.await(startWait, func(output string) bool {
+		return strings.Contains(output, ready) || strings.Contains(output, over)
+	})
+	if !strings.Contains(s.Output(), ready) {
 		stop()
 		return nil, fmt.Errorf("FreeRADIUS does not start:\n%s", last(s.Output(), 20))
 	}
@@ -191,42 +199,54 @@ func (s *Server) Output() string {
 	return s.output.String()
 }
 
-// AwaitOutput waits until one of the texts was printed and returns it, "" when none was
-// in time.
-func (s *Server) AwaitOutput(wait time.Duration, texts ...string) string {
+// await waits until done says so of what was printed; false when it does not in time.
+func (s *Server) await(wait time.Duration, done func(output string) bool) bool {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
 		s.mu.Lock()
 		output, changed := s.output.String(), s.changed
 		s.mu.Unlock()
-		for _, text := range texts {
-			if strings.Contains(output, text) {
-				return text
-			}
+		if done(output) {
+			return true
 		}
 		select {
 		case <-changed:
 		case <-deadline.C:
-			return ""
+			return false
 		}
 	}
 }
 
-// Received is the attributes of the packets of one kind, such as "CoA-Request", as the
-// server decoded them, in its words and order.
-func (s *Server) Received(kind string) (packets [][]string) {
-	lines := bufio.NewScanner(strings.NewReader(s.Output()))
+// Received waits until the server has printed n packets of one kind, such as
+// "CoA-Request", and returns the attributes of each as it decoded them, in its words and
+// order. The test fails when fewer come.
+func (s *Server) Received(t *testing.T, kind string, n int) (packets [][]string) {
+	t.Helper()
+	if !s.await(startWait, func(output string) bool {
+		packets = received(output, kind)
+		return len(packets) >= n
+	}) {
+		t.Fatalf("FreeRADIUS received %d packets %s, want %d", len(packets), kind, n)
+	}
+	return packets
+}
+
+// received takes the packets of one kind out of the output; one whose end has not been
+// printed is left out.
+func received(output, kind string) (packets [][]string) {
+	lines := bufio.NewScanner(strings.NewReader(output))
+	var packet []string
 	inside := false
 	for lines.Scan() {
 		_, line, _ := strings.Cut(lines.Text(), ") ") // after the request's number
 		switch {
-		case strings.HasPrefix(line, "Received "+kind+" "):
-			packets, inside = append(packets, nil), true
 		case inside && strings.HasPrefix(line, "  "):
-			packets[len(packets)-1] = append(packets[len(packets)-1], strings.TrimSpace(line))
-		default:
-			inside = false
+			packet = append(packet, strings.TrimSpace(line))
+		case inside:
+			packets, inside = append(packets, packet), false
+		case strings.HasPrefix(line, "Received "+kind+" "):
+			packet, inside = nil, true
 		}
 	}
 	return packets
