@@ -48,21 +48,30 @@ var kinds = map[string]string{
 
 func main() {
 	log.SetFlags(0)
-	d, err := read("dictionary.txt")
+	files, err := generate("dictionary.txt")
 	if err != nil {
 		log.Fatal(err)
 	}
-	for path, source := range map[string][]byte{
-		"../attributes.go": d.numbers(), "attributes.go": d.table(), "values.go": d.valueTable(),
-	} {
-		formatted, err := format.Source(source)
-		if err != nil {
-			log.Fatalf("%s: %v", path, err)
-		}
-		if err := os.WriteFile(path, formatted, 0o644); err != nil {
+	for path, source := range files {
+		if err := os.WriteFile(path, source, 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
+}
+
+// generate makes the files, by their paths as seen from the dictionary directory.
+func generate(path string) (map[string][]byte, error) {
+	d, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"../attributes.go": d.numbers(), "attributes.go": d.table(), "values.go": d.valueTable()}
+	for name, source := range files {
+		if files[name], err = format.Source(source); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return files, nil
 }
 
 // read parses dictionary.txt; its head describes the form.
