@@ -187,14 +187,15 @@ type Given struct {
 	Groups           []string `key:"groups"` // besides those that the user's store tells
 	NAS              Text     `key:"nas"`
 	OS               string   `key:"os" one:"windows|linux|macos"`
-	MAC              string   `key:"mac"`
+	MAC              Text     `key:"mac"`
 	Method           string   `key:"method" default:"pap"`
 	CallingStationID string   `key:"calling-station-id"`
 	CalledStationID  string   `key:"called-station-id"`
 	TunnelGroup      string   `key:"tunnel-group"`
-	NASPortType      string   `key:"nas-port-type"`
-	ServiceType      string   `key:"service-type"`
-	FramedIP         string   `key:"framed-ip"`
+	NASPortType      Text     `key:"nas-port-type"`
+	ServiceType      Text     `key:"service-type"`
+	FramedIP         Text     `key:"framed-ip"`
+	Time             Text     `key:"time"` // when the test begins, RFC 3339; default: a Monday at noon, UTC
 	Assurance        string   `key:"assurance" default:"ticket" one:"none|address-mac|ticket"`
 }
 

@@ -1,0 +1,119 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+
+	"sallyport/coa"
+	"sallyport/coa/recipe"
+	"sallyport/netio/radius"
+	"sallyport/ops/config"
+)
+
+// NAS is one configured device, or a prefix of them, made ready for packets.
+type NAS struct {
+	Name                        string
+	Group                       string
+	Key                         *radius.Key
+	Recipe                      *recipe.Recipe
+	RequireMessageAuthenticator bool
+	LimitProxyState             bool
+
+	prefixes []netip.Prefix
+	coaKey   *radius.Key
+	coaPort  uint16
+}
+
+// CoATarget is where changes for a session of the NAS go: the NAS's address as its
+// packets showed it, since one entry may stand for many.
+func (n *NAS) CoATarget(address netip.Addr) *coa.NAS {
+	return &coa.NAS{Name: n.Name, Addr: netip.AddrPortFrom(address, n.coaPort), Key: n.coaKey, Recipe: n.Recipe}
+}
+
+// Address is the NAS's address, false when the entry stands for several.
+func (n *NAS) Address() (netip.Addr, bool) {
+	if len(n.prefixes) != 1 || !n.prefixes[0].IsSingleIP() {
+		return netip.Addr{}, false
+	}
+	return n.prefixes[0].Addr(), true
+}
+
+// nasTable finds a NAS by source address: single addresses by one look-up, prefixes by
+// the longest that fits.
+type nasTable struct {
+	byName map[string]*NAS
+	single map[netip.Addr]*NAS
+	nets   []nasNet // longest prefix first
+	list   []*NAS
+}
+
+type nasNet struct {
+	prefix netip.Prefix
+	nas    *NAS
+}
+
+func (t *nasTable) find(a netip.Addr) *NAS {
+	if n := t.single[a]; n != nil {
+		return n
+	}
+	for i := range t.nets {
+		if t.nets[i].prefix.Contains(a) {
+			return t.nets[i].nas
+		}
+	}
+	return nil
+}
+
+func compileNAS(list []config.NAS) (*nasTable, config.Faults) {
+	t := &nasTable{byName: map[string]*NAS{}, single: map[netip.Addr]*NAS{}}
+	var faults config.Faults
+	for i := range list {
+		c := &list[i]
+		if c.Secret.Len() == 0 {
+			continue // its secret could not be read, which is a fault already
+		}
+		n, fault := newNAS(c)
+		if fault != nil {
+			faults = append(faults, *fault)
+			continue
+		}
+		t.byName[n.Name] = n
+		t.list = append(t.list, n)
+		for _, p := range n.prefixes {
+			if p.IsSingleIP() {
+				t.single[p.Addr()] = n
+			} else {
+				t.nets = append(t.nets, nasNet{p, n})
+			}
+		}
+	}
+	slices.SortStableFunc(t.nets, func(a, b nasNet) int { return b.prefix.Bits() - a.prefix.Bits() })
+	return t, faults
+}
+
+func newNAS(c *config.NAS) (*NAS, *config.Fault) {
+	r, ok := recipe.Lookup(c.Recipe.Value)
+	if !ok {
+		return nil, &config.Fault{Pos: c.Recipe.Pos, Path: "nas." + c.Name.Value + ".recipe",
+			Message: "there is no recipe \"" + c.Recipe.Value + "\"", Hint: config.DidYouMean(c.Recipe.Value, recipe.Names())}
+	}
+	key, err := radius.NewKey(c.Secret)
+	if err != nil {
+		return nil, &config.Fault{Pos: c.Pos, Path: "nas." + c.Name.Value + ".secret", Message: err.Error()}
+	}
+	coaKey := key
+	if c.CoA.Secret.Len() > 0 {
+		if coaKey, err = radius.NewKey(c.CoA.Secret); err != nil {
+			return nil, &config.Fault{Pos: c.CoA.Pos, Path: "nas." + c.Name.Value + ".coa.secret", Message: err.Error()}
+		}
+	}
+	n := &NAS{
+		Name: c.Name.Value, Group: c.Group, Key: key, Recipe: r, prefixes: c.Addresses,
+		RequireMessageAuthenticator: c.MessageAuthenticator == config.Require,
+		LimitProxyState:             c.LimitProxyState, coaKey: coaKey, coaPort: r.Port(),
+	}
+	if c.CoA.Port != 0 {
+		n.coaPort = uint16(c.CoA.Port)
+	}
+	return n, nil
+}
