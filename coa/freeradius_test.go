@@ -15,6 +15,7 @@ import (
 // believes its authenticators, and acknowledges; it refuses a session it does not know
 // with Error-Cause 503, and is silent when the secret is another (RFC 5176 section 3.5).
 func TestFreeRADIUSDecodesOurPush(t *testing.T) {
+	t.Parallel()
 	const known, unknown = "0a3042ca0001d00056e2dce3", "0a3042ca0001e00056e2dce4"
 	server := freeradius.Start(t, freeradius.Options{Sessions: []string{known}})
 	e, l := start(t, coa.Config{Source: netip.MustParseAddr("127.0.0.1"), Retry: coa.Retransmission{Initial: 200 * time.Millisecond, CountMax: 2}})

@@ -32,10 +32,9 @@ var configuration string
 
 // Options are what a Server may be told. The zero value has the secret testing123.
 type Options struct {
-	Secret   string            // of every client, which is 127.0.0.0/8
-	Sessions []string          // audit-session-ids and Acct-Session-Ids that exist; letters, digits and - only
-	Users    map[string]string // name and password
-	Reply    []string          // for each user, as lines of the users file: `Filter-Id := "PRE"`
+	Secret   string   // of every client, which is 127.0.0.0/8
+	Sessions []string // audit-session-ids and Acct-Session-Ids that exist; letters, digits and - only
+	Users    string   // content of the users file: names, passwords, reply attributes
 }
 
 // Server is a running FreeRADIUS on 127.0.0.1.
@@ -137,7 +136,7 @@ func (s *Server) configure(dir string, o Options) error {
 	if err != nil {
 		return err
 	}
-	var conf, users bytes.Buffer
+	var conf bytes.Buffer
 	err = text.Execute(&conf, map[string]any{
 		"Dir": dir, "Secret": o.Secret, "Sessions": strings.Join(append([]string{"none"}, o.Sessions...), "|"),
 		"Auth": s.Auth.Port(), "Acct": s.Acct.Port(), "CoA": s.CoA.Port(), "Libraries": libraries(),
@@ -145,14 +144,8 @@ func (s *Server) configure(dir string, o Options) error {
 	if err != nil {
 		return err
 	}
-	for name, password := range o.Users {
-		fmt.Fprintf(&users, "%q Cleartext-Password := %q\n", name, password)
-		if len(o.Reply) > 0 {
-			fmt.Fprintf(&users, "\t%s\n", strings.Join(o.Reply, ",\n\t"))
-		}
-	}
 	for name, content := range map[string][]byte{
-		"radiusd.conf": conf.Bytes(), "users": users.Bytes(),
+		"radiusd.conf": conf.Bytes(), "users": []byte(o.Users),
 		"dictionary": []byte("$INCLUDE /usr/share/freeradius/dictionary\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
@@ -261,7 +254,7 @@ func Client(t *testing.T, to netip.AddrPort, command, secret string, attributes 
 	program := find(t, "radclient", "freeradius-utils")
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
-	run := exec.CommandContext(ctx, program, "-x", "-r", "2", "-t", "2", to.String(), command, secret)
+	run := exec.CommandContext(ctx, program, "-x", "-r", "2", "-t", "1", to.String(), command, secret)
 	run.Stdin = strings.NewReader(strings.Join(attributes, "\n") + "\n")
 	output, err := run.CombinedOutput()
 	switch {
