@@ -20,32 +20,42 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	OK Outcome = iota
-	NotRemembered
+	NotRemembered Outcome = iota // the zero one lets nobody in
+	OK
 	UnknownUser
 	WrongPassword
 	Disabled
 	UnknownEndpoint
 	MABOff
 	NotAMAC
+	CHAPUnsupported
 	outcomes
 )
 
-var outcomeWords = [outcomes]string{
-	OK:              "the credentials are right",
-	NotRemembered:   "the password has to be hashed",
-	UnknownUser:     "no store knows the user",
-	WrongPassword:   "the password is wrong",
-	Disabled:        "the user is disabled",
-	UnknownEndpoint: "the MAC is not in the endpoints file, and identity.mab.accept is \"listed\"",
-	MABOff:          "MAC authentication bypass is off (identity.mab.accept)",
-	NotAMAC:         "neither Calling-Station-Id nor User-Name is a MAC",
+var outcomeWords = [outcomes]struct{ word, text string }{
+	NotRemembered:   {"not_remembered", "the password has to be hashed"},
+	OK:              {"ok", "the credentials are right"},
+	UnknownUser:     {"unknown_user", "no store knows the user"},
+	WrongPassword:   {"wrong_password", "the password is wrong"},
+	Disabled:        {"disabled", "the user is disabled"},
+	UnknownEndpoint: {"unknown_endpoint", "the MAC is not in the endpoints file, and identity.mab.accept is \"listed\""},
+	MABOff:          {"mab_off", "MAC authentication bypass is off (identity.mab.accept)"},
+	NotAMAC:         {"not_a_mac", "neither Calling-Station-Id nor User-Name is a MAC"},
+	CHAPUnsupported: {"chap_unsupported", "CHAP needs the password in clear (RFC 2865 section 2.2), and the stores keep only hashes; let the NAS use PAP"},
 }
 
 // String is the outcome in words, for the record.
 func (o Outcome) String() string {
 	if o < outcomes {
-		return outcomeWords[o]
+		return outcomeWords[o].text
+	}
+	return "unknown"
+}
+
+// Word is the outcome in one word, for metrics: wrong_password.
+func (o Outcome) Word() string {
+	if o < outcomes {
+		return outcomeWords[o].word
 	}
 	return "unknown"
 }
@@ -57,32 +67,33 @@ type Users struct {
 	endpoints map[string]*config.Endpoint
 	accept    string
 	memory    *Memory
+	nobody    *storedHash   // what a password for an unknown user is held against
 	hashes    atomic.Uint64 // slow hashes run
 }
 
 type user struct {
-	hash     string
+	hash     *storedHash
 	disabled bool
 	identity Identity
 }
-
-// unknownHash is what a password for an unknown user is held against, so that guessing
-// names takes as long as guessing passwords.
-const unknownHash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 // NewUsers builds the users of a configuration. Where two stores know a user the first
 // in the file has him.
 func NewUsers(c *config.Identity) (*Users, config.Faults) {
 	u := &Users{users: map[string]*user{}, endpoints: map[string]*config.Endpoint{}, accept: c.MAB.Accept}
 	var faults config.Faults
+	used := map[work]int{}
 	for _, s := range c.Stores {
 		for i := range s.Users {
 			one := &s.Users[i]
-			if err := CheckHash(one.Password.Value); err != nil {
-				faults = append(faults, config.Fault{Pos: one.Password.Pos, Path: "users." + one.Name + ".password", Message: err.Error()})
+			parsed, err := parseHash(one.Password.Value)
+			if err != nil {
+				faults = append(faults, config.Fault{Pos: one.Password.Pos, Path: "users." + one.Name + ".password", Message: err.Error(), Hint: makeOne})
+				continue
 			}
 			if u.users[one.Name] == nil {
-				u.users[one.Name] = &user{one.Password.Value, one.Disabled, Identity{User: one.Name, Groups: one.Groups, Store: s.Name.Value}}
+				used[parsed.work]++
+				u.users[one.Name] = &user{parsed, one.Disabled, Identity{User: one.Name, Groups: one.Groups, Store: s.Name.Value}}
 			}
 		}
 	}
@@ -90,7 +101,20 @@ func NewUsers(c *config.Identity) (*Users, config.Faults) {
 		e := &c.MAB.Endpoints[i]
 		u.endpoints[sessions.CanonicalStation(e.MAC)] = e
 	}
+	u.nobody = decoy(mostUsed(used))
 	return u, faults
+}
+
+// mostUsed is the work of most users' hashes, of several the dearest, so that guessing
+// names takes as long as guessing passwords.
+func mostUsed(used map[work]int) work {
+	best := workDefault
+	for w, n := range used {
+		if n > used[best] || n == used[best] && w.cmp(best) > 0 {
+			best = w
+		}
+	}
+	return best
 }
 
 // Remember gives the users the memory of verified passwords. Call it before use.
@@ -99,8 +123,15 @@ func (u *Users) Remember(m *Memory) { u.memory = m }
 // Remembered is the quick way: OK when this very password was verified before against
 // the hash that the user has now. It allocates nothing.
 func (u *Users) Remembered(name string, password []byte) (Identity, Outcome) {
-	one := u.users[name]
-	if one == nil || one.disabled || u.memory == nil || !u.memory.knows(one.hash, password) {
+	if u.memory == nil {
+		return Identity{}, NotRemembered
+	}
+	one, stored := u.users[name], u.nobody
+	if one != nil {
+		stored = one.hash
+	}
+	known := u.memory.knows(stored.text, password) // asked for an unknown user as well: the time must not tell
+	if one == nil || one.disabled || !known {
 		return Identity{}, NotRemembered
 	}
 	return one.identity, OK
@@ -108,13 +139,12 @@ func (u *Users) Remembered(name string, password []byte) (Identity, Outcome) {
 
 // Verify is the slow way, for the Pool: one hash whatever the outcome.
 func (u *Users) Verify(name string, password []byte) (Identity, Outcome) {
-	one := u.users[name]
-	stored := unknownHash
+	one, stored := u.users[name], u.nobody
 	if one != nil {
 		stored = one.hash
 	}
 	u.hashes.Add(1)
-	right := verifyHash(stored, password)
+	right := stored.verify(password)
 	switch {
 	case one == nil:
 		return Identity{}, UnknownUser
@@ -124,7 +154,7 @@ func (u *Users) Verify(name string, password []byte) (Identity, Outcome) {
 		return Identity{}, Disabled
 	}
 	if u.memory != nil {
-		u.memory.learn(one.hash, password)
+		u.memory.remember(one.hash.text, password)
 	}
 	return one.identity, OK
 }
