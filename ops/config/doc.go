@@ -13,6 +13,10 @@
 //	range:"1s..24h"     bounds, both included
 //	one:"accept|reject" the words it may be
 //
+// The key include lists further files. What they say stands before what the file that
+// names them says, in the order named: rules of an include are tried first. Lists and
+// maps grow over files; anything else may be given once.
+//
 // Values that a later stage compiles (rules, references to names that other stages
 // know) are Text: a string that remembers where it was written. Maps keep the order of
 // the file.
