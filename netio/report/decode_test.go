@@ -152,7 +152,7 @@ func TestSizeBeforeDecoding(t *testing.T) {
 
 // good is a report with everything at its limit.
 func good() *Report {
-	r := &Report{V: Version, SessionID: strings.Repeat("s", sessionIDMax), Seq: 9, Nonce: strings.Repeat("n", tokenMax),
+	r := &Report{V: Version, SessionID: strings.Repeat("s", SessionIDMax), Seq: 9, Nonce: strings.Repeat("n", tokenMax),
 		Trigger: TriggerEvent, Agent: Agent{Name: "a"}, System: System{OS: "linux"}, Facts: Facts{USB: &USB{}}}
 	for range devicesMax {
 		d := USBDevice{Port: "1-1", Serial: strings.Repeat("é", usbTextMax/2), Product: strings.Repeat("p", usbTextMax),

@@ -12,7 +12,7 @@ func (c *Claim) Tidy() { c.fields(&walker{tidy: true}) }
 func (r *Report) Tidy() { r.fields(&walker{tidy: true}) }
 
 func (c *Claim) fields(w *walker) {
-	w.token("session_id", c.SessionID, sessionIDMax)
+	w.token("session_id", c.SessionID, SessionIDMax)
 	w.plain("ticket", c.Ticket, tokenMax)
 	w.texts("macs", &c.MACs, addressesMax, addressMax)
 	w.texts("ips", &c.IPs, addressesMax, addressMax)
@@ -42,7 +42,7 @@ func (s *System) fields(w *walker) {
 
 func (c *Claimed) fields(w *walker) {
 	w.need("session_id", c.SessionID)
-	w.token("session_id", c.SessionID, sessionIDMax)
+	w.token("session_id", c.SessionID, SessionIDMax)
 	w.token("assurance", c.Assurance, wordMax)
 	w.need("status", c.Status)
 	w.token("status", c.Status, wordMax)
@@ -54,7 +54,7 @@ func (c *Claimed) fields(w *walker) {
 
 func (r *Report) fields(w *walker) {
 	w.need("session_id", r.SessionID)
-	w.token("session_id", r.SessionID, sessionIDMax)
+	w.token("session_id", r.SessionID, SessionIDMax)
 	w.need("nonce", r.Nonce)
 	w.token("nonce", r.Nonce, tokenMax)
 	w.plain("policy_etag", r.PolicyETag, tokenMax)
@@ -170,7 +170,7 @@ func (a *Action) fields(w *walker) {
 
 func (v *Verdict) fields(w *walker) {
 	w.need("session_id", v.SessionID)
-	w.token("session_id", v.SessionID, sessionIDMax)
+	w.token("session_id", v.SessionID, SessionIDMax)
 	w.need("status", v.Status)
 	w.token("status", v.Status, wordMax)
 	w.token("decision_id", v.DecisionID, tokenMax)
@@ -235,5 +235,5 @@ func (p *Problem) fields(w *walker) {
 	w.text("detail", &p.Detail, reasonMax)
 	w.seconds("retry_after_s", p.Retry)
 	w.token("nonce", p.Nonce, tokenMax)
-	w.token("session_id", p.Session, sessionIDMax)
+	w.token("session_id", p.Session, SessionIDMax)
 }

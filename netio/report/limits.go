@@ -37,7 +37,7 @@ const (
 
 // Lengths of fields in octets of UTF-8.
 const (
-	sessionIDMax = 64   // the redirect URL that carries it has 234 in all
+	SessionIDMax = 64   // the redirect URL that carries it has 234 in all
 	tokenMax     = 128  // nonces, tickets, entity tags, identifiers of ours: at most 512 bits as text
 	wordMax      = 64   // words of closed or growing sets
 	nameMax      = 256  // names that people give: requirements, rules, hosts, users

@@ -273,4 +273,8 @@ const (
 	CodeBusy            = "busy"        // try again after Retry seconds
 	CodeStorage         = "storage"     // the appliance cannot keep it now
 	CodeSessionEnded    = "session-end" // the session is over
+	CodeNotFound        = "not-found"   // no such path, document or file
+	CodeMethod          = "method"      // the path is there, for another method
+	CodeSlow            = "slow"        // the body took too long
+	CodeInternal        = "internal"    // a fault of the appliance
 )

@@ -1,0 +1,106 @@
+package portal
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// why is the reason for a refusal.
+type why uint8
+
+// In the order of the doors.
+const (
+	whyAccept why = iota
+	whyConnections
+	whyConnectionsPer
+	whyPlainHTTP
+	whyHandshakesFull
+	whyHandshake
+	whyHeader
+	whyRequestsPer
+	whyNotFound
+	whyMethod
+	whyMediaType
+	whyTooLarge
+	whySlowBody
+	whyBrokenBody
+	whyMalformed
+	whyVersion
+	whyUnknownSession
+	whySignature
+	whyClaimRate
+	whyReportRate
+	whyPolls
+	whyDownloads
+	whyAgentFile
+	whyPosture
+	whyInternal
+	whys // the number of them
+)
+
+var whyNames = [whys]string{
+	"accept", "connections", "connections-per-address", "plain-http", "handshakes-full", "handshake",
+	"header", "requests-per-address", "not-found", "method", "media-type", "too-large", "slow-body",
+	"broken-body", "malformed", "version", "unknown-session", "signature", "claim-rate", "report-rate",
+	"polls", "downloads", "agent-file", "posture", "internal",
+}
+
+// endpoint is what a request is for.
+type endpoint uint8
+
+const (
+	epGateway endpoint = iota
+	epAgent
+	epDiscovery
+	epSession
+	epPolicy
+	epReport
+	epEvents
+	epHealth
+	epOther
+	endpoints // the number of them
+)
+
+var endpointNames = [endpoints]string{"gateway", "agent", "discovery", "session", "policy", "report", "events", "healthz", "other"}
+
+// EndpointStats counts requests to one endpoint and the time they took together. That
+// of events is mostly waiting.
+type EndpointStats struct {
+	Requests uint64
+	Elapsed  time.Duration
+}
+
+// Stats are the counters since the start, and what is open now.
+type Stats struct {
+	Requests    map[string]EndpointStats // by endpoint: gateway, agent, discovery, session, policy, report, events, healthz, other
+	Refused     map[string]uint64        // by reason, in the order of the doors of the package comment
+	Accepted    uint64                   // connections
+	Connections int                      // open now
+	Polls       int                      // waiting now
+}
+
+// counters are the numbers behind Stats.
+type counters struct {
+	refused  [whys]atomic.Uint64
+	requests [endpoints]atomic.Uint64
+	elapsed  [endpoints]atomic.Int64 // nanoseconds
+	accepted atomic.Uint64
+	polls    atomic.Int64
+}
+
+func (c *counters) refuse(w why) { c.refused[w].Add(1) }
+
+// Stats returns the counters as they are now.
+func (s *Server) Stats() Stats {
+	out := Stats{
+		Requests: map[string]EndpointStats{}, Refused: map[string]uint64{},
+		Accepted: s.count.accepted.Load(), Connections: s.listener.open(), Polls: int(s.count.polls.Load()),
+	}
+	for i, name := range endpointNames {
+		out.Requests[name] = EndpointStats{s.count.requests[i].Load(), time.Duration(s.count.elapsed[i].Load())}
+	}
+	for i, name := range whyNames {
+		out.Refused[name] = s.count.refused[i].Load()
+	}
+	return out
+}
