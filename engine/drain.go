@@ -1,0 +1,31 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"sallyport/engine/record"
+)
+
+// Drain ends the engine after its sockets stopped reading: logins that are being
+// hashed finish, the core takes what waits, changes in flight are settled or stay in
+// the journal as open, the journal is flushed. When ctx ends first, what is left stays
+// open in the journal and goes on at the next start.
+func (e *Engine) Drain(ctx context.Context) error {
+	err := e.pool.Close(ctx)
+	// The CoA engine may still settle while it closes, so the core goes after it.
+	err = errors.Join(err, e.coa.Close(ctx))
+	close(e.stopCore)
+	select {
+	case <-e.coreDone:
+	case <-ctx.Done():
+		err = errors.Join(err, ctx.Err())
+	}
+	e.end()
+	e.livelog.Add(&record.Decision{
+		Time: e.clock.Now().UTC(), Kind: record.KindSystem, Status: record.Session, Details: "Stopped",
+		Server: e.snapshot().Config.Appliance.Name.Value,
+	})
+	<-e.coreDone
+	return errors.Join(err, e.journal.Close())
+}

@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"sallyport/engine/record"
+	"sallyport/engine/step"
+	"sallyport/netio/report"
+	"sallyport/ops/config"
+	"sallyport/sessions"
+)
+
+// ErrRestart marks a change of the configuration that only a restart can bring.
+var ErrRestart = errors.New("this change needs a restart")
+
+// Reload loads, compiles and tests the configuration as at the start, and swaps it in.
+// On any fault the old one stays in force, whole, and the fault comes back. Each packet
+// is judged by exactly one configuration, the one that was in force when it came.
+func (e *Engine) Reload() error {
+	old := e.snapshot()
+	next, warnings, err := loadSnapshot(e.opts.Config)
+	if err == nil {
+		err = restartOnly(old.Config, next.Config)
+	}
+	if err != nil {
+		e.log.Error("reload refused, the old configuration stays in force", "revision", old.Revision, "error", err)
+		e.system(record.Failed, "Reload refused: the old configuration stays in force", err.Error())
+		return err
+	}
+	e.opts.Logger(next.Config.Log)
+	for _, w := range warnings {
+		e.log.Warn("configuration", "warning", w.Error())
+	}
+	next.bind(e.memory, e.memo)
+	e.snap.Store(next)
+	e.log.Info("configuration reloaded", "from", old.Revision, "to", next.Revision)
+	e.system(record.Passed, "Configuration reloaded: revision "+next.Revision, "")
+	if next.Revision != old.Revision {
+		e.hub.broadcast(report.Event{Kind: report.EventPolicy, Message: "the posture policy may have changed"})
+		go e.reauthorizeAll(next)
+	}
+	return nil
+}
+
+func (e *Engine) system(status, details, reason string) {
+	e.livelog.Add(&record.Decision{
+		Time: e.clock.Now().UTC(), Kind: record.KindSystem, Status: status, Details: details,
+		Reason: reason, Server: e.snapshot().Config.Appliance.Name.Value, Revision: e.snapshot().Revision,
+	})
+}
+
+// restartOnly names what cannot change while packets flow.
+func restartOnly(old, next *config.Config) error {
+	var what []string
+	if old.Appliance.State.Value != next.Appliance.State.Value {
+		what = append(what, "appliance.state")
+	}
+	addresses := func(c *config.Config) (out []string) {
+		for _, a := range slices.Concat(c.Listen.Authentication, []config.Address{{Value: "|"}}, c.Listen.Accounting) {
+			out = append(out, a.Value)
+		}
+		return append(out, c.Listen.Portal.Value, c.Listen.Console.Value, c.Listen.Metrics.Value)
+	}
+	if !slices.Equal(addresses(old), addresses(next)) {
+		what = append(what, "listen")
+	}
+	if old.Records.Livelog != next.Records.Livelog {
+		what = append(what, "records.livelog")
+	}
+	if len(what) > 0 {
+		return fmt.Errorf("%w: %v", ErrRestart, what)
+	}
+	return nil
+}
+
+// reauthorizeAll decides again for every session, in groups that leave room for
+// packets. A reload that comes meanwhile starts its own round; this one then stops.
+func (e *Engine) reauthorizeAll(snap snapshot) {
+	var ids []sessions.ID
+	for s := range e.table.All() {
+		if s.Live() && s.Authenticated {
+			ids = append(ids, s.ID)
+		}
+	}
+	changed := 0
+	for group := range slices.Chunk(ids, groupMax/4) {
+		if e.snapshot() != snap {
+			return
+		}
+		ev := &reauthorizeEvent{ids: group, finished: make(chan struct{})}
+		if e.core.submitWait(e.life, ev) != nil {
+			return
+		}
+		select {
+		case <-ev.finished:
+			changed += ev.changed
+		case <-e.coreDone:
+			return
+		}
+	}
+	if changed > 0 {
+		e.system(record.Session, fmt.Sprintf("The new configuration changes what %d of %d sessions may do", changed, len(ids)), "")
+	}
+}
+
+type reauthorizeEvent struct {
+	ids      []sessions.ID
+	changed  int
+	finished chan struct{}
+}
+
+func (ev *reauthorizeEvent) step(c *core, now time.Time) {
+	rules := &c.e.snapshot().Rules
+	for _, id := range ev.ids {
+		old := c.get(id)
+		if old == nil {
+			continue
+		}
+		if next := step.Reauthorize(now, old, rules); next != old {
+			c.put(old, next)
+			ev.changed++
+		}
+		c.deadlines.schedule(id, step.Deadline(old, rules))
+	}
+}
+
+func (ev *reauthorizeEvent) done(*core, error) { close(ev.finished) }

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sallyport/sessions"
+)
+
+// A ticket is what proves that its bearer was redirected by the NAS:
+//
+//	| serial | seal                                             |
+//	0        4                                                 20   -> 27 characters base64url
+//
+// The seal is HMAC-SHA256 over "ticket", serial and audit-session-id, cut to 128 bits.
+// The serial makes it single-use: the session record says which one is the newest and
+// which one was redeemed. So no ticket has to be stored before it is given out, and a
+// restart invalidates none.
+const (
+	ticketOctets = 20
+	ticketLen    = 27 // base64url without padding
+	ticketKeyLen = 32
+)
+
+type ticketKey [ticketKeyLen]byte
+
+// loadTicketKey reads the key from the state directory, or makes it on the first start.
+func loadTicketKey(dir string) (*ticketKey, error) {
+	path := filepath.Join(dir, "ticket.key")
+	var k ticketKey
+	b, err := os.ReadFile(path)
+	switch {
+	case err == nil && len(b) == ticketKeyLen:
+		copy(k[:], b)
+		return &k, nil
+	case err == nil:
+		return nil, fmt.Errorf("%s: %d octets, want %d; remove it, and agents that were redirected before must be redirected again", path, len(b), ticketKeyLen)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	rand.Read(k[:])
+	return &k, writeNew(path, k[:])
+}
+
+// writeNew makes a private file that is whole or not there.
+func writeNew(path string, content []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+func (k *ticketKey) seal(id sessions.ID, serial uint32) (out [16]byte) {
+	mac := hmac.New(sha256.New, k[:])
+	mac.Write([]byte("ticket"))
+	mac.Write(binary.BigEndian.AppendUint32(nil, serial))
+	mac.Write([]byte(id))
+	copy(out[:], mac.Sum(nil))
+	return out
+}
+
+// ticket is the text for the redirect URL.
+func (k *ticketKey) ticket(id sessions.ID, serial uint32) string {
+	sealed := k.seal(id, serial)
+	b := append(binary.BigEndian.AppendUint32(make([]byte, 0, ticketOctets), serial), sealed[:]...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// open returns the serial of a ticket that we made for the session, 0 for anything else.
+func (k *ticketKey) open(id sessions.ID, text string) uint32 {
+	if len(text) != ticketLen {
+		return 0
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) != ticketOctets {
+		return 0
+	}
+	serial := binary.BigEndian.Uint32(b)
+	sealed := k.seal(id, serial)
+	if subtle.ConstantTimeCompare(sealed[:], b[4:]) != 1 {
+		return 0
+	}
+	return serial
+}

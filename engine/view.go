@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"sallyport/engine/record"
+	"sallyport/netio/radius/dictionary"
+	"sallyport/sessions"
+	"sallyport/sessions/store"
+)
+
+// SessionView is a session as operators see it: no key, no nonce, no ticket.
+type SessionView struct {
+	SessionID        string          `json:"session_id"`
+	AuditSessionID   string          `json:"audit_session_id,omitempty"`
+	State            string          `json:"state"` // live, ended
+	Identity         string          `json:"identity"`
+	Groups           []string        `json:"groups,omitempty"`
+	Method           string          `json:"method,omitempty"`
+	Authenticated    bool            `json:"authenticated"`
+	EndpointID       string          `json:"endpoint_id"`
+	MACs             []string        `json:"macs,omitempty"`
+	OS               string          `json:"os,omitempty"`
+	NetworkDevice    string          `json:"network_device"`
+	NASAddress       string          `json:"nas_address,omitempty"`
+	DevicePort       string          `json:"device_port,omitempty"`
+	CallingStationID string          `json:"calling_station_id,omitempty"`
+	CalledStationID  string          `json:"called_station_id,omitempty"`
+	TunnelGroup      string          `json:"tunnel_group,omitempty"`
+	AcctSessionID    string          `json:"acct_session_id,omitempty"`
+	IPAddress        string          `json:"ip_address,omitempty"`
+	IPv6Address      string          `json:"ipv6_address,omitempty"`
+	Posture          PostureView     `json:"posture"`
+	Authorization    GrantView       `json:"authorization"`
+	Change           *ChangeView     `json:"change,omitempty"`
+	LastChange       *SettledView    `json:"last_change,omitempty"`
+	Accounting       *AccountingView `json:"accounting,omitempty"`
+	Epoch            uint64          `json:"epoch"`
+	Version          uint64          `json:"version"`
+	Started          time.Time       `json:"started"`
+	LastSeen         time.Time       `json:"last_seen"`
+	Ended            *time.Time      `json:"ended,omitempty"`
+	EndCause         string          `json:"end_cause,omitempty"`
+}
+
+// PostureView is the posture of a session.
+type PostureView struct {
+	Status     string     `json:"status"`
+	Since      *time.Time `json:"since,omitempty"`
+	Assurance  string     `json:"assurance"`
+	Agent      string     `json:"agent,omitempty"`
+	ReportAt   *time.Time `json:"report_at,omitempty"`
+	ValidUntil *time.Time `json:"valid_until,omitempty"`
+	Failed     []string   `json:"failed,omitempty"`
+	DecisionID string     `json:"decision_id,omitempty"`
+}
+
+// GrantView is what the NAS holds.
+type GrantView struct {
+	Profile string `json:"profile"`
+	Rule    string `json:"rule"`
+	Text    string `json:"text,omitempty"`
+}
+
+// ChangeView is a CoA under way.
+type ChangeView struct {
+	Kind    string    `json:"kind"`
+	Profile string    `json:"profile"`
+	Reason  string    `json:"reason"`
+	Made    time.Time `json:"made"`
+	Epoch   uint64    `json:"epoch"`
+}
+
+// SettledView is how the last CoA ended.
+type SettledView struct {
+	Kind     string    `json:"kind"`
+	Profile  string    `json:"profile"`
+	Outcome  string    `json:"outcome"`
+	Cause    string    `json:"error_cause,omitempty"`
+	Attempts uint32    `json:"attempts"`
+	At       time.Time `json:"at"`
+}
+
+// AccountingView is the running total.
+type AccountingView struct {
+	Started     *time.Time `json:"started,omitempty"`
+	Stopped     *time.Time `json:"stopped,omitempty"`
+	SessionTime uint32     `json:"session_time"`
+	InOctets    uint64     `json:"in_octets"`
+	OutOctets   uint64     `json:"out_octets"`
+	InPackets   uint64     `json:"in_packets"`
+	OutPackets  uint64     `json:"out_packets"`
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// ViewSession makes the view of one session.
+func ViewSession(s *sessions.Session) SessionView {
+	v := SessionView{
+		SessionID: string(s.ID), AuditSessionID: s.AuditSessionID, State: "live", Identity: s.UserName,
+		Groups: s.Groups, Method: s.Method, Authenticated: s.Authenticated, EndpointID: s.EndpointID(),
+		MACs: s.MACs, OS: s.OS, NetworkDevice: s.NAS, NASAddress: record.Address(s.NASAddress),
+		DevicePort: s.NASPortID, CallingStationID: s.CallingStationID, CalledStationID: s.CalledStationID,
+		TunnelGroup: s.TunnelGroup, AcctSessionID: s.AcctSessionID,
+		IPAddress: record.Address(s.FramedIP), IPv6Address: record.Address(s.FramedIPv6),
+		Posture: PostureView{
+			Status: s.Posture.Status.String(), Since: moment(s.Posture.Since),
+			Assurance: s.Posture.Binding.Assurance.String(), Agent: s.Posture.Agent,
+			ReportAt: moment(s.Posture.ReportAt), ValidUntil: moment(s.Posture.ValidUntil),
+			Failed: s.Posture.Failed, DecisionID: s.Posture.DecisionID,
+		},
+		Authorization: GrantView{s.Grant.Profile, s.Grant.Rule, s.Grant.Text},
+		Epoch:         s.Epoch, Version: s.Version, Started: s.Started.UTC(), LastSeen: s.LastSeen.UTC(),
+		Ended: moment(s.Ended), EndCause: s.EndCause,
+	}
+	if !s.Live() {
+		v.State = "ended"
+	}
+	if c := s.Change; c != nil {
+		v.Change = &ChangeView{c.Kind, c.Grant.Profile, c.Reason, c.Made.UTC(), c.Epoch}
+	}
+	if c := s.Settled; c.Serial != 0 {
+		v.LastChange = &SettledView{c.Kind, c.Profile, c.Outcome, causeText(c.Cause), c.Attempts, c.At.UTC()}
+	}
+	if a := s.Accounting; a != (sessions.Accounting{}) {
+		v.Accounting = &AccountingView{moment(a.Started), moment(a.Stopped), a.SessionTime, a.InOctets, a.OutOctets, a.InPackets, a.OutPackets}
+	}
+	return v
+}
+
+func causeText(cause uint32) string {
+	if cause == 0 {
+		return ""
+	}
+	return dictionary.ErrorCause(cause)
+}
+
+// Counters are those above the live log.
+type Counters struct {
+	MisconfiguredSupplicants int    `json:"misconfigured_supplicants"`
+	MisconfiguredNAS         int    `json:"misconfigured_network_devices"`
+	RADIUSDrops              uint64 `json:"radius_drops"`
+	StoppedResponding        int    `json:"client_stopped_responding"`
+	RepeatCounter            uint64 `json:"repeat_counter"`
+}
+
+// lately is how far back the counters of misbehaviour look.
+const lately = 5 * time.Minute
+
+// Counters reads the live log's counters. Client Stopped Responding are the sessions
+// that were redirected and whose agent has not reported in time, or fell silent.
+func (e *Engine) Counters() Counters {
+	now := e.clock.Now()
+	c := Counters{
+		MisconfiguredSupplicants: e.suppress.misconfigured(now),
+		MisconfiguredNAS:         e.counters.misconfiguredSince(now.Add(-lately)),
+		RADIUSDrops:              e.counters.totalDrops(),
+		RepeatCounter:            e.suppress.repeats(now),
+	}
+	for s := range e.table.All() {
+		// The deadline is cleared when it runs out, and only then.
+		if s.Live() && s.Authenticated && s.Posture.ValidUntil.IsZero() && !s.Posture.Since.IsZero() &&
+			(s.Posture.Status == sessions.Pending || !s.Posture.ReportAt.IsZero()) {
+			c.StoppedResponding++
+		}
+	}
+	return c
+}
+
+// Status is the appliance at a glance.
+type Status struct {
+	Appliance  string         `json:"appliance"`
+	Version    string         `json:"version"`
+	Revision   string         `json:"config_revision"`
+	Started    time.Time      `json:"started"`
+	Uptime     float64        `json:"uptime"`
+	Live       int            `json:"sessions_live"`
+	Ended      int            `json:"sessions_ended"`
+	OpenCoA    int            `json:"coa_open"`
+	Posture    map[string]int `json:"posture"`
+	Counters   Counters       `json:"counters"`
+	Journal    string         `json:"journal"` // ok, or what is wrong
+	Strangers  []Stranger     `json:"unknown_sources,omitempty"`
+	Goroutines int            `json:"goroutines"`
+	HeapBytes  uint64         `json:"heap_bytes"`
+}
+
+// Status makes a snapshot of the appliance.
+func (e *Engine) Status() Status {
+	c, snap, now := e.census(), e.snapshot(), e.clock.Now()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	s := Status{
+		Appliance: snap.Config.Appliance.Name.Value, Version: e.opts.Version, Revision: snap.Revision,
+		Started: e.started.UTC(), Uptime: now.Sub(e.started).Seconds(), Live: c.live, Ended: c.ended,
+		OpenCoA: c.changing, Posture: map[string]int{}, Counters: e.Counters(), Journal: "ok",
+		Strangers: e.strangers.list(), Goroutines: runtime.NumGoroutine(), HeapBytes: mem.HeapAlloc,
+	}
+	for i, n := range c.byPosture {
+		s.Posture[sessions.PostureStatus(i).String()] = n
+	}
+	if text := e.troubleText.Load(); text != nil {
+		s.Journal = *text
+	}
+	return s
+}
+
+// Reports calls f for the posture records since t, newest first, until it returns false.
+func (e *Engine) Reports(ctx context.Context, since time.Time, f func(*record.Posture) bool) error {
+	var fault error
+	err := e.journal.Reports(ctx, func(r store.Report) bool {
+		p, err := record.ReadPosture(r.JSON)
+		if err != nil {
+			fault = err
+			return false
+		}
+		if p.LoggedAt.Before(since) {
+			return false
+		}
+		return f(p)
+	})
+	if err == nil {
+		err = fault
+	}
+	return err
+}
