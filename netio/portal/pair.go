@@ -37,6 +37,7 @@ type pair struct {
 	certificate, key string
 	own              bool
 	names            []string // of the appliance; only for an own pair
+	common           string   // the first of them, for people
 }
 
 func newPair(cfg *Config, listen netip.AddrPort) *pair {
@@ -50,8 +51,17 @@ func newPair(cfg *Config, listen netip.AddrPort) *pair {
 	}
 	return &pair{
 		certificate: filepath.Join(dir, certificateFile), key: filepath.Join(dir, keyFile),
-		own: true, names: distinctNames(names),
+		own: true, names: distinctNames(names), common: commonName(cfg.Name),
 	}
+}
+
+// commonName has at most 64 characters (RFC 5280 appendix A, ub-common-name); agents and
+// browsers read the other names.
+func commonName(name string) string {
+	if list := distinctNames([]string{name}); len(list) > 0 && len(list[0]) <= 64 {
+		return list[0]
+	}
+	return pairOrganization
 }
 
 // distinctNames are host names and addresses, lower case, sorted, without doubles.
@@ -147,7 +157,7 @@ func (p *pair) make(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	der, err := selfSigned(key, p.names, now)
+	der, err := selfSigned(key, p.common, p.names, now)
 	if err != nil {
 		return fmt.Errorf("portal: self-signed certificate: %w", err)
 	}
@@ -187,14 +197,14 @@ func (p *pair) ownKey() (*ecdsa.PrivateKey, error) {
 	return key, writeWhole(p.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
-func selfSigned(key *ecdsa.PrivateKey, names []string, now time.Time) ([]byte, error) {
+func selfSigned(key *ecdsa.PrivateKey, common string, names []string, now time.Time) ([]byte, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, err
 	}
 	c := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: names[0], Organization: []string{pairOrganization}},
+		Subject:      pkix.Name{CommonName: common, Organization: []string{pairOrganization}},
 		NotBefore:    now.Add(-pairBackdate), NotAfter: now.Add(pairLifetime),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},

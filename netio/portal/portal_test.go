@@ -103,8 +103,14 @@ type bench struct {
 	cut     bool // the test closes the portal with requests under way
 }
 
-// start runs a portal on loopback; change may alter anything before it starts.
+// start runs a portal on loopback; change may alter what it is made of.
 func start(t *testing.T, change func(*Config, *fakePosture)) *bench {
+	t.Helper()
+	return startWith(t, change, func(*Server) {})
+}
+
+// startWith runs a portal; prepare may alter it before it answers.
+func startWith(t *testing.T, change func(*Config, *fakePosture), prepare func(*Server)) *bench {
 	t.Helper()
 	b := &bench{t: t, posture: &fakePosture{}, clock: clock.NewManual(testTime), key: newKey(t)}
 	cfg := Config{Address: "127.0.0.1:0", Name: "posture-1.example.com", StateDir: t.TempDir(),
@@ -124,6 +130,7 @@ func start(t *testing.T, change func(*Config, *fakePosture)) *bench {
 			t.Errorf("close: %v", err)
 		}
 	})
+	prepare(b.server)
 	b.server.Start()
 	b.base = "https://" + b.server.Addr().String()
 	b.client = b.newClient()
