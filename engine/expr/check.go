@@ -35,7 +35,8 @@ func check(text config.Text, path string) (*cel.Ast, config.Faults) {
 				continue // told already, and with the name that was meant
 			}
 			at := offsetOf(text.Value, e.Location.Line(), e.Location.Column())
-			faults = append(faults, fault(text, at, path, plain(e.Message), ""))
+			message, hint := plain(e.Message)
+			faults = append(faults, fault(text, at, path, message, hint))
 		}
 	}
 	if len(faults) == 0 && !checked.OutputType().IsExactType(cel.BoolType) {
@@ -87,15 +88,15 @@ func offsetOf(text string, line, column int) int {
 var overload = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
 
 // plain turns CEL's words for a type fault into ours.
-func plain(message string) string {
+func plain(message string) (words, hint string) {
 	m := overload.FindStringSubmatch(message)
 	if message == "invalid matches argument" {
-		return "this is not a regular expression (RE2 syntax)"
+		return "this is not a regular expression (RE2 syntax)", ""
 	}
 	if m == nil {
 		message = strings.TrimPrefix(message, "type ")
 		message = strings.ReplaceAll(message, "'bool'", "true or false")
-		return strings.ReplaceAll(strings.ReplaceAll(message, "'string'", "a text"), "'int'", "a number")
+		return strings.ReplaceAll(strings.ReplaceAll(message, "'string'", "a text"), "'int'", "a number"), ""
 	}
 	function, args := m[1], m[2]
 	if symbol, ok := operators.FindReverse(function); ok && symbol != "" {
@@ -106,13 +107,16 @@ func plain(message string) string {
 		args = strings.TrimPrefix(target, "(")
 	}
 	kinds := strings.Split(strings.TrimSuffix(args, ")"), ", ")
+	if slices.Contains(kinds, "list(string)") {
+		hint = `to look for a group: "name" in session.groups`
+	}
 	for i := range kinds {
 		kinds[i] = typeWord(kinds[i])
 	}
 	if member {
-		return fmt.Sprintf("%s of %s cannot take (%s)", function, typeWord(target), strings.Join(kinds, ", "))
+		return fmt.Sprintf("%s of %s cannot take (%s)", function, typeWord(target), strings.Join(kinds, ", ")), hint
 	}
-	return fmt.Sprintf("%s cannot be applied to %s", function, strings.Join(kinds, " and "))
+	return fmt.Sprintf("%s cannot be applied to %s", function, strings.Join(kinds, " and ")), hint
 }
 
 func typeWord(celType string) string {
@@ -137,11 +141,17 @@ type nameChecker struct {
 	faults config.Faults
 }
 
+// namesMax bounds what is reported of one expression: a person reads no more.
+const namesMax = 10
+
 // celTypes are names that CEL itself declares.
 var celTypes = []string{"bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint"}
 
 // expr walks down; scope are the names that macros such as exists declare.
 func (n *nameChecker) expr(e ast.Expr, scope []string) {
+	if len(n.faults) >= namesMax {
+		return
+	}
 	switch e.Kind() {
 	case ast.IdentKind, ast.SelectKind:
 		n.chain(e, scope)
@@ -218,13 +228,15 @@ func nearestName(name string) string {
 	if near := config.Nearest(name, Names()); near != "" {
 		return `did you mean ` + near + `?`
 	}
-	last := name[strings.LastIndexByte(name, '.')+1:]
 	var lasts []string
 	for _, full := range Names() {
 		lasts = append(lasts, full[strings.IndexByte(full, '.')+1:])
 	}
-	if near := config.Nearest(last, lasts); near != "" {
-		return `did you mean ` + Names()[slices.Index(lasts, near)] + `?`
+	parts := strings.Split(name, ".")
+	for _, near := range append(parts, config.Nearest(parts[len(parts)-1], lasts)) {
+		if at := slices.Index(lasts, near); at >= 0 {
+			return `did you mean ` + Names()[at] + `?`
+		}
 	}
 	if prefix, _, _ := strings.Cut(name, "."); prefix == name {
 		return "a text stands in quotes: " + strconv.Quote(name)
@@ -237,7 +249,12 @@ func (n *nameChecker) function(e ast.Expr) {
 	if environment.HasFunction(name) || strings.HasPrefix(name, "@") {
 		return
 	}
-	n.add(e.ID(), "there is no function "+name, config.DidYouMean(name, functionNames))
+	at, _ := n.info.GetOffsetRange(e.ID()) // of the parenthesis behind the name
+	start := int(at.Start) - len([]rune(name))
+	if text := []rune(n.text.Value); start < 0 || string(text[start:min(int(at.Start), len(text))]) != name {
+		start = int(at.Start)
+	}
+	n.faults = append(n.faults, fault(n.text, start, n.path, "there is no function "+name, config.DidYouMean(name, functionNames)))
 }
 
 // functionNames are those worth proposing.

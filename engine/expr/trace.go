@@ -61,16 +61,19 @@ type tracer struct {
 	parts []Part
 }
 
-// walk goes down through && || and !, to what they join.
+// walk goes down through && || and !, to what they join. A chain of the same operator
+// is one level.
 func (w *tracer) walk(e ast.Expr, depth int) {
-	if e.Kind() == ast.CallKind {
-		switch call := e.AsCall(); call.FunctionName() {
-		case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional:
-			for _, arg := range call.Args() {
+	switch operator := joins(e); operator {
+	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional:
+		for _, arg := range e.AsCall().Args() {
+			if operator != operators.LogicalNot && joins(arg) == operator {
+				w.walk(arg, depth)
+			} else {
 				w.walk(arg, depth+1)
 			}
-			return
 		}
+		return
 	}
 	part := Part{Depth: depth, Value: "not evaluated"}
 	var err error
@@ -84,6 +87,14 @@ func (w *tracer) walk(e ast.Expr, depth int) {
 		part.Read = append(part.Read, Actual{v.String(), v.Quoted(w.in)})
 	}
 	w.parts = append(w.parts, part)
+}
+
+// joins is the function that e calls, "" when it is no call.
+func joins(e ast.Expr) string {
+	if e.Kind() != ast.CallKind {
+		return ""
+	}
+	return e.AsCall().FunctionName()
 }
 
 // readsBelow are the variables in one part of a checked tree.
