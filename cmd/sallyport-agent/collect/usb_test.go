@@ -200,7 +200,7 @@ func TestScanWhileDevicesComeAndGo(t *testing.T) {
 	tree := newTree(t)
 	done := make(chan error, 1)
 	go func() {
-		for range 100 {
+		for range 40 {
 			port, err := tree.Plug(usbfixture.Stick{Mount: "/media/x"})
 			if err == nil {
 				err = tree.Unplug(port)

@@ -32,6 +32,7 @@ const (
 	pauseMax         = time.Minute
 	heartbeatDefault = 15 * time.Minute // continuous monitoring of the field
 	heartbeatMin     = 5 * time.Second
+	heartbeatMax     = 24 * time.Hour
 	failuresMax      = 4 // in a row, of reports or polls, then the appliance counts as lost
 	coolFirst        = 10 * time.Second
 	coolMax          = 5 * time.Minute // between repetitions of an action that changed nothing

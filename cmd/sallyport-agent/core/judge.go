@@ -59,9 +59,14 @@ func (a *Agent) trigger() string {
 func (a *Agent) makeReport(trigger string) {
 	a.seq++
 	facts := a.offered()
+	if facts.USB != nil { // a copy: bounds are applied in place, and a View may be reading
+		usb := *facts.USB
+		usb.Devices = slices.Clone(usb.Devices)
+		facts.USB = &usb
+	}
 	r := report.Report{V: report.Version, SessionID: a.session.SessionID, Seq: a.seq, Nonce: a.nonce, BootID: a.cfg.BootID,
 		MonoMS: a.now.Sub(a.start).Milliseconds(), Wall: a.now.UTC(), Trigger: trigger, Agent: a.cfg.Agent, System: a.cfg.System,
-		Facts: facts, Actions: a.results}
+		Facts: facts, Actions: slices.Clone(a.results)}
 	if a.policy != nil {
 		r.PolicyETag = a.policy.ETag
 	}
@@ -140,14 +145,15 @@ func (a *Agent) judge(ev Judged) {
 
 // beat sets the time of the next report that has no other reason.
 func (a *Agent) beat(nextS int) {
-	every := a.cfg.Heartbeat
-	if every == 0 {
-		every = time.Duration(nextS) * time.Second
+	if a.cfg.Heartbeat > 0 {
+		a.beatAt = a.now.Add(a.cfg.Heartbeat)
+		return
 	}
+	every := time.Duration(nextS) * time.Second
 	if every == 0 && a.policy != nil {
 		every = time.Duration(a.policy.HeartbeatS) * time.Second
 	}
-	if every <= 0 || every > 24*time.Hour {
+	if every <= 0 || every > heartbeatMax {
 		every = heartbeatDefault
 	}
 	a.beatAt = a.now.Add(max(every, heartbeatMin))

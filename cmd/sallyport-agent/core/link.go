@@ -181,11 +181,13 @@ func (a *Agent) failed(ev Failed) {
 		return
 	}
 	switch code(ev.Problem) {
-	case report.CodeUnknownSession, report.CodeSessionEnded:
+	case report.CodeSessionEnded:
 		a.sessionOver(ev.Err)
 		return
-	case report.CodeNotBound, report.CodeBadSignature, report.CodeAddressMismatch, report.CodeReplay:
-		a.leave(ev.Err) // a new claim binds the key and tells the last number
+	case report.CodeUnknownSession, report.CodeNotBound, report.CodeBadSignature, report.CodeAddressMismatch, report.CodeReplay:
+		// A new claim binds the key and tells the last number, or is told that the
+		// session is really over.
+		a.leave(ev.Err)
 		return
 	}
 	switch ev.Doing {

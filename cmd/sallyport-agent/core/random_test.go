@@ -116,7 +116,7 @@ func (w *world) failure() Event {
 		code := w.pick(report.CodeStaleNonce, report.CodeBusy, report.CodeNotBound, report.CodeUnknownSession, report.CodeSessionEnded,
 			report.CodeMalformed, report.CodeReplay, report.CodeTicketUsed)
 		f.Problem = &report.Problem{Status: 409, Code: code, Nonce: "fresh", Retry: w.rng.IntN(100)}
-		w.over = code == report.CodeUnknownSession || code == report.CodeSessionEnded
+		w.over = code == report.CodeSessionEnded || code == report.CodeUnknownSession && f.Doing == DoingClaim
 	}
 	return f
 }

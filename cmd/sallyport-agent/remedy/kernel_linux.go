@@ -108,6 +108,13 @@ func inMountNamespace(namespace string, mounts []collect.Mount) error {
 	ended := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread does not end, and /proc/self shows its namespace. It is held
+			// here while another one does the work.
+			defer runtime.UnlockOSThread()
+			ended <- inMountNamespace(namespace, mounts)
+			return
+		}
 		ended <- enterAndUnmount(namespace, mounts)
 	}()
 	return <-ended

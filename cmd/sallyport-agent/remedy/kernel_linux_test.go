@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -101,6 +102,45 @@ func TestUnmountInAnotherMountNamespace(t *testing.T) {
 	lines.Scan()
 	if err := (linux{}).UnmountElsewhere(map[string]bool{device: true}); err != nil || mounted() != 0 {
 		t.Fatalf("after the file was closed: %v, %d mounts", err, mounted())
+	}
+}
+
+// TestOwnNamespaceStays: whichever thread it runs on, the process as a whole stays where
+// it is. The first thread is the one that /proc/self shows and that never ends.
+func TestOwnNamespaceStays(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to enter a mount namespace")
+	}
+	before, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), "SALLYPORT_TEST_MOUNT="+t.TempDir())
+	child.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Skipf("no mount namespace can be made here: %v", err)
+	}
+	defer child.Wait()
+	defer in.Close()
+	namespace := fmt.Sprintf("/proc/%d/ns/mnt", child.Process.Pid)
+	for range 100 {
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if err := inMountNamespace(namespace, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if after, err := os.Readlink("/proc/self/ns/mnt"); err != nil || after != before {
+			t.Fatalf("the process moved from %s to %s, %v", before, after, err)
+		}
 	}
 }
 

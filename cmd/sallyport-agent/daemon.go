@@ -1,0 +1,349 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"sallyport/cmd/sallyport-agent/collect"
+	"sallyport/cmd/sallyport-agent/core"
+	"sallyport/cmd/sallyport-agent/keep"
+	"sallyport/cmd/sallyport-agent/remedy"
+	"sallyport/cmd/sallyport-agent/uplink"
+	"sallyport/netio/report"
+	"sallyport/ops/clock"
+)
+
+// eventsMax is how many answers may wait for the loop; those that bring more wait.
+const eventsMax = 64
+
+// daemon is the rim around core: one loop that steps it, and goroutines that do what it
+// says and bring the answers back.
+type daemon struct {
+	opts   *options
+	log    *slog.Logger
+	clock  clock.Clock
+	core   *core.Agent
+	client *uplink.Client
+	usb    *remedy.USB
+	list   *remedy.List
+	status *statusFile
+	voice  *voice
+
+	ctx    context.Context // of the whole agent
+	events chan core.Event
+	work   sync.WaitGroup
+	acting sync.Mutex // one action at a time
+
+	link     context.Context // of the present link; the loop's own
+	abandon  context.CancelFunc
+	stopPoll context.CancelFunc
+}
+
+// newDaemon opens everything but watches nothing yet. release lets the state directory
+// go.
+func newDaemon(ctx context.Context, opts *options, once bool, s *streams) (*daemon, func(), error) {
+	if err := opts.check(); err != nil {
+		return nil, nil, err
+	}
+	dir, err := keep.Open(opts.State)
+	if err != nil {
+		return nil, nil, err
+	}
+	release, err := dir.Lock()
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := build(ctx, opts, dir, once, s)
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return d, release, nil
+}
+
+func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *streams) (*daemon, error) {
+	var err error
+	d := &daemon{opts: opts, clock: clock.System{}, ctx: ctx, events: make(chan core.Event, eventsMax), log: newLog(opts, s.err)}
+	boot := collect.BootID(opts.Sysroot)
+	if d.list, err = remedy.LoadList(dir, boot, d.clock); err != nil {
+		return nil, err
+	}
+	me := report.Agent{Name: "sallyport-agent", Version: version, Kind: "agent"}
+	if once {
+		me.Kind = "temporal"
+	}
+	system := collect.System(opts.Sysroot)
+	if d.client, err = newClient(opts, dir, me, system, boot); err != nil {
+		return nil, err
+	}
+	d.status = newStatusFile(dir, boot, d.clock.Now(), d.log)
+	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
+	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
+	d.core = core.New(core.Config{Agent: me, System: system, BootID: boot, Heartbeat: opts.Heartbeat, Once: once,
+		Holding: len(d.list.Entries()) > 0, Seed: rand.Uint64()})
+	d.newLink()
+	return d, nil
+}
+
+func newLog(opts *options, w io.Writer) *slog.Logger {
+	level := slog.LevelInfo
+	if opts.Verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+func newClient(opts *options, dir keep.Dir, me report.Agent, system report.System, boot string) (*uplink.Client, error) {
+	trust, err := opts.trust()
+	if err != nil {
+		return nil, err
+	}
+	key, err := uplink.LoadKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := uplink.LoadMemory(dir)
+	if err != nil {
+		return nil, err
+	}
+	return uplink.New(uplink.Config{DiscoveryHosts: opts.DiscoveryHost, Servers: opts.Server, Trust: trust, Key: key, Memory: memory,
+		Agent: me, System: system, BootID: boot,
+		Gateways: func() []netip.Addr { return collect.Gateways(opts.Sysroot) },
+		Addresses: func() (macs, ips []string, err error) {
+			if len(opts.Mac) == 0 || len(opts.IP) == 0 {
+				macs, ips, err = collect.Addresses()
+			}
+			if len(opts.Mac) > 0 {
+				macs = opts.Mac
+			}
+			if len(opts.IP) > 0 {
+				ips = opts.IP
+			}
+			return macs, ips, err
+		}})
+}
+
+// run steps core until ctx ends, or with until set, until it says so after a step.
+func (d *daemon) run(until func() bool) error {
+	defer d.wind()
+	devices, err := collect.WatchUSB(d.ctx, d.opts.Sysroot, d.log)
+	if err != nil {
+		d.log.Error("USB changes cannot be watched; only the heartbeat looks for them", "error", err)
+	}
+	network, err := collect.WatchNetwork(d.ctx, d.log)
+	if err != nil {
+		d.log.Error("network changes cannot be watched", "error", err)
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	if runtime.GOOS == "linux" && d.opts.Sysroot == "/" && os.Geteuid() != 0 {
+		d.log.Warn("not running as root: USB storage is seen but cannot be blocked")
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	d.step(core.Started{})
+	for until == nil || !until() {
+		timer.Reset(d.untilNext())
+		select {
+		case <-d.ctx.Done():
+			return d.ctx.Err()
+		case ev := <-d.events:
+			d.step(ev)
+		case <-devices:
+			d.step(core.DevicesChanged{})
+		case <-network:
+			d.client.Forget()
+			d.step(core.NetworkChanged{})
+		case <-hangup:
+			d.log.Info("asked to look for the appliance again")
+			d.step(core.NetworkChanged{})
+		case <-timer.C:
+			d.step(core.Tick{})
+		}
+	}
+	return nil
+}
+
+func (d *daemon) untilNext() time.Duration {
+	next := d.core.Next()
+	if next.IsZero() {
+		return time.Hour
+	}
+	return max(next.Sub(d.clock.Now()), 0)
+}
+
+// wind ends what is under way and waits for it.
+func (d *daemon) wind() {
+	d.abandon()
+	d.work.Wait()
+	d.voice.wait()
+	d.status.stop(d.core.View(), d.list.Entries())
+}
+
+func (d *daemon) step(ev core.Event) {
+	d.logEvent(ev)
+	for _, e := range d.core.Step(d.clock.Now(), ev) {
+		d.do(e)
+	}
+	d.status.update(d.core.View(), d.list.Entries())
+}
+
+// say shows the person a message: on standard output, in the status, by the hook.
+func (d *daemon) say(text string) {
+	d.log.Info("message for the person", "text", text)
+	d.status.message(text, d.clock.Now())
+	d.voice.say(text)
+}
+
+// background runs f and brings its event to the loop, unless ctx ended meanwhile.
+func (d *daemon) background(ctx context.Context, f func(ctx context.Context) core.Event) {
+	d.work.Add(1)
+	go func() {
+		defer d.work.Done()
+		ev := f(ctx)
+		select {
+		case <-ctx.Done():
+		case d.events <- ev:
+		}
+	}()
+}
+
+func (d *daemon) newLink() {
+	if d.abandon != nil {
+		d.abandon()
+	}
+	d.link, d.abandon = context.WithCancel(d.ctx)
+	d.stopPoll = func() {}
+}
+
+// do carries out one effect. What belongs to a link ends with it; looking at the
+// endpoint and actions do not.
+func (d *daemon) do(e core.Effect) {
+	switch e := e.(type) {
+	case core.Abandon:
+		d.newLink()
+	case core.Collect:
+		d.background(d.ctx, func(context.Context) core.Event {
+			return core.Facts{Facts: report.Facts{USB: collect.USB(d.opts.Sysroot).Report()}}
+		})
+	case core.Search:
+		d.background(d.link, func(ctx context.Context) core.Event { return d.search(ctx, e) })
+	case core.Claim:
+		d.background(d.link, func(ctx context.Context) core.Event { return d.claim(ctx, e) })
+	case core.FetchPolicy:
+		d.background(d.link, func(ctx context.Context) core.Event { return d.fetch(ctx, e) })
+	case core.Send:
+		d.background(d.link, func(ctx context.Context) core.Event { return d.send(ctx, e) })
+	case core.Poll:
+		d.stopPoll()
+		var ctx context.Context
+		ctx, d.stopPoll = context.WithCancel(d.link)
+		d.background(ctx, func(ctx context.Context) core.Event { return d.poll(ctx, e) })
+	case core.Run:
+		d.background(d.ctx, func(ctx context.Context) core.Event { return core.ActionEnded{Result: d.act(ctx, e.Action)} })
+	case core.Unblock:
+		d.background(d.ctx, func(ctx context.Context) core.Event { return d.unblock(ctx, e) })
+	case core.Show:
+		d.say(e.Text)
+	}
+}
+
+func (d *daemon) search(ctx context.Context, e core.Search) core.Event {
+	found, err := d.client.Discover(ctx)
+	if err != nil {
+		return core.NotFound{Gen: e.Gen, Err: err.Error()}
+	}
+	return core.Found{Gen: e.Gen, Appliance: found.Appliance, SessionID: found.SessionID, Ticket: found.Ticket}
+}
+
+func (d *daemon) claim(ctx context.Context, e core.Claim) core.Event {
+	claimed, err := d.client.Claim(ctx, e.Appliance, e.SessionID, e.Ticket)
+	if err != nil {
+		return failed(e.Gen, core.DoingClaim, 0, err)
+	}
+	return core.Claimed{Gen: e.Gen, Claimed: *claimed}
+}
+
+func (d *daemon) fetch(ctx context.Context, e core.FetchPolicy) core.Event {
+	policy, err := d.client.Policy(ctx, e.Appliance, e.ETag)
+	if err != nil {
+		return failed(e.Gen, core.DoingPolicy, 0, err)
+	}
+	return core.PolicyFetched{Gen: e.Gen, Policy: *policy}
+}
+
+func (d *daemon) send(ctx context.Context, e core.Send) core.Event {
+	verdict, err := d.client.Report(ctx, e.Appliance, e.SessionID, e.Seq, e.Body)
+	if err != nil {
+		return failed(e.Gen, core.DoingReport, e.Seq, err)
+	}
+	return core.Judged{Gen: e.Gen, Seq: e.Seq, Verdict: *verdict}
+}
+
+func (d *daemon) poll(ctx context.Context, e core.Poll) core.Event {
+	events, err := d.client.Events(ctx, e.Appliance, e.SessionID, e.After)
+	if err != nil {
+		return failed(e.Gen, core.DoingPoll, 0, err)
+	}
+	return core.Heard{Gen: e.Gen, Events: *events}
+}
+
+func failed(gen uint64, doing string, seq uint64, err error) core.Event {
+	f := core.Failed{Gen: gen, Doing: doing, Seq: seq, Err: fmt.Sprintf("%s: %v", doing, err)}
+	errors.As(err, &f.Problem)
+	return f
+}
+
+// act carries out an action of the closed list; core lets no other through.
+func (d *daemon) act(ctx context.Context, a report.Action) report.ActionResult {
+	d.acting.Lock()
+	defer d.acting.Unlock()
+	outcome := remedy.Outcome{Result: remedy.Refused, Detail: "this agent does not know the action " + a.Verb}
+	switch a.Verb {
+	case report.VerbUSBBlock:
+		outcome = d.usb.Block(ctx)
+	case report.VerbUSBUnblock:
+		outcome = d.usb.Unblock(ctx)
+	}
+	d.log.Info("action ended", "verb", a.Verb, "id", a.ID, "result", outcome.Result, "detail", outcome.Detail)
+	return report.ActionResult{ID: a.ID, Result: outcome.Result, Error: outcome.Detail}
+}
+
+func (d *daemon) unblock(ctx context.Context, e core.Unblock) core.Event {
+	d.acting.Lock()
+	defer d.acting.Unlock()
+	outcome := d.usb.Unblock(ctx)
+	d.log.Info("giving back what was blocked", "why", e.Why, "result", outcome.Result, "detail", outcome.Detail)
+	return core.Unblocked{Err: outcome.Detail}
+}
+
+// logEvent says the news; what comes all the time only with --verbose.
+func (d *daemon) logEvent(ev core.Event) {
+	switch ev := ev.(type) {
+	case core.Found:
+		d.log.Info("appliance found", "appliance", ev.Appliance, "session", ev.SessionID, "redirected", ev.Ticket != "")
+	case core.NotFound:
+		d.log.Info("no appliance", "error", ev.Err)
+	case core.Claimed:
+		d.log.Info("session claimed", "session", ev.SessionID, "assurance", ev.Assurance, "status", ev.Status)
+	case core.Judged:
+		d.log.Info("judged", "status", ev.Verdict.Status, "epoch", ev.Verdict.Epoch, "decision", ev.Verdict.DecisionID, "seq", ev.Seq)
+	case core.Failed:
+		d.log.Warn("failed", "error", ev.Err)
+	case core.Tick, core.Facts:
+	default:
+		d.log.Debug("event", "event", fmt.Sprintf("%T", ev))
+	}
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bufio"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"sallyport/cmd/sallyport-agent/uplink"
+)
+
+// options are common to all commands: on the command line, in SALLYPORT_AGENT_* and in
+// the configuration file by the same names.
+type options struct {
+	State   string `help:"Directory of the device key and all else that the agent keeps." default:"${state}" placeholder:"DIR"`
+	Sysroot string `help:"Where sysfs and procfs are; another root than / is taken for a fixture and no mount of this machine is touched." default:"/" placeholder:"DIR"`
+
+	DiscoveryHost []string `help:"HOST[:PORT] to ask over HTTP besides the default gateway; the access device answers with a redirect." placeholder:"HOST"`
+	Server        []string `help:"HOST[:PORT] of an appliance, asked when nothing redirects (call-home list)." placeholder:"HOST"`
+
+	CA            string   `name:"ca" help:"PEM file of certificates that may sign the appliance's." placeholder:"FILE"`
+	Pin           []string `help:"sha256:HEX of the appliance's certificate or key; then nothing else is trusted." placeholder:"PIN"`
+	NameRule      []string `help:"Name the appliance may have: posture.example.com or *.example.com." placeholder:"NAME"`
+	TrustFirstUse bool     `help:"Trust the first appliance met, and from then on that one alone."`
+
+	Heartbeat time.Duration `help:"Report at least this often, instead of when the appliance says." placeholder:"DURATION"`
+	Mac       []string      `help:"Claim with these MAC addresses instead of the machine's." placeholder:"MAC"`
+	IP        []string      `name:"ip" help:"Claim with these addresses instead of the machine's." placeholder:"ADDRESS"`
+
+	MessageCommand string `help:"Program that gets each message for the person on its standard input; an absolute path, no shell." placeholder:"FILE"`
+	Verbose        bool   `short:"v" help:"Log every event."`
+}
+
+// heartbeatMin keeps a wrong unit from becoming a flood of reports.
+const heartbeatMin = time.Second
+
+// check finds all faults at once.
+func (o *options) check() error {
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	for _, list := range []struct {
+		name  string
+		hosts []string
+	}{{"--discovery-host", o.DiscoveryHost}, {"--server", o.Server}} {
+		for _, h := range list.hosts {
+			if h == "" || strings.ContainsAny(h, "/@ ") {
+				fault("%s %q: want HOST or HOST:PORT, not a URL", list.name, h)
+			}
+		}
+	}
+	for _, rule := range o.NameRule {
+		if rest := strings.TrimPrefix(rule, "*."); rest == "" || strings.ContainsAny(rest, "*/: ") && netipError(rest) {
+			fault("--name-rule %q: want a host name, or *. and a domain", rule)
+		}
+	}
+	if o.Heartbeat != 0 && o.Heartbeat < heartbeatMin {
+		fault("--heartbeat %s: want at least %s", o.Heartbeat, heartbeatMin)
+	}
+	if o.MessageCommand != "" && !filepath.IsAbs(o.MessageCommand) {
+		fault("--message-command %q: want an absolute path", o.MessageCommand)
+	}
+	if info, err := os.Stat(o.Sysroot); err != nil || !info.IsDir() {
+		fault("--sysroot %q: want a directory", o.Sysroot)
+	}
+	for _, ip := range o.IP {
+		if netipError(ip) {
+			fault("--ip %q: want an address", ip)
+		}
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("%s", strings.Join(faults, "\n"))
+	}
+	return nil
+}
+
+func netipError(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err != nil
+}
+
+// trust makes the rules of whom to obey.
+func (o *options) trust() (uplink.Trust, error) {
+	t := uplink.Trust{NameRules: o.NameRule, FirstUse: o.TrustFirstUse, Now: time.Now}
+	for _, text := range o.Pin {
+		pin, err := uplink.ParsePin(text)
+		if err != nil {
+			return t, fmt.Errorf("--pin: %w", err)
+		}
+		t.Pins = append(t.Pins, pin)
+	}
+	if o.CA == "" {
+		return t, nil
+	}
+	text, err := os.ReadFile(o.CA)
+	if err != nil {
+		return t, fmt.Errorf("--ca: %w", err)
+	}
+	t.Roots = x509.NewCertPool()
+	if !t.Roots.AppendCertsFromPEM(text) {
+		return t, fmt.Errorf("--ca: %s holds no certificate in PEM", o.CA)
+	}
+	return t, nil
+}
+
+// readConfig reads the configuration file: 'name = value' a line, names as on the
+// command line, lists with commas, '#' begins a comment. A name twice, or one that is
+// no option, is a fault.
+func readConfig(r io.Reader) (kong.Resolver, error) {
+	c := configFile{values: map[string]string{}, lines: map[string]int{}}
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		switch {
+		case !ok || name == "":
+			return nil, fmt.Errorf("configuration line %d: want 'name = value'", n)
+		case c.lines[name] > 0:
+			return nil, fmt.Errorf("configuration line %d: %s was set in line %d already", n, name, c.lines[name])
+		}
+		c.values[name], c.lines[name] = strings.TrimSpace(value), n
+	}
+	return c, lines.Err()
+}
+
+// configFile resolves flags that the command line and the environment leave open.
+type configFile struct {
+	values map[string]string
+	lines  map[string]int
+}
+
+// Resolve gives the value of a flag.
+func (c configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	v, ok := c.values[flag.Name]
+	if !ok {
+		return nil, nil
+	}
+	if !flag.IsSlice() {
+		return v, nil
+	}
+	list := strings.Split(v, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return strings.Join(list, ","), nil
+}
+
+// Validate finds names that are no option.
+func (c configFile) Validate(app *kong.Application) error {
+	known := map[string]bool{}
+	for _, f := range app.Flags {
+		known[f.Name] = f.Name != "config" && f.Name != "help" && f.Name != "version"
+	}
+	for name, n := range c.lines {
+		if !known[name] {
+			return fmt.Errorf("configuration line %d: there is no option %q", n, name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,6 @@
+package main
+
+const (
+	defaultConfig = "/etc/sallyport/agent.conf"
+	defaultState  = "/var/lib/sallyport-agent"
+)

@@ -1,0 +1,6 @@
+package main
+
+const (
+	defaultConfig = `C:\ProgramData\Sallyport Agent\agent.conf`
+	defaultState  = `C:\ProgramData\Sallyport Agent\state`
+)
