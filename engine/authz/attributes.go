@@ -62,7 +62,7 @@ func size(a Attribute) int {
 func (c *compiler) attribute(known dictionary.Attribute, value config.Text, written *config.Profile, path string) (Attribute, bool) {
 	octets, err := known.Encode(value.Value)
 	if err != nil {
-		c.fault(value.Pos, path, strings.TrimPrefix(err.Error(), known.Name+": "), "the attribute takes "+expected(known))
+		c.fault(value.Pos, path, strings.TrimPrefix(err.Error(), known.Name+": "), "it takes "+expected(known))
 		return Attribute{}, false
 	}
 	if known.Vendor == radius.VendorCisco && known.Type == radius.CiscoAVPair {
@@ -74,18 +74,24 @@ func (c *compiler) attribute(known dictionary.Attribute, value config.Text, writ
 	return Attribute{Vendor: known.Vendor, Type: known.Type, Value: octets, Name: known.Name, Text: known.Words(octets)}, true
 }
 
+// expected says what an attribute takes.
 func expected(known dictionary.Attribute) string {
 	most := radius.ValueMax
 	if known.Vendor != 0 {
 		most = radius.VendorMax
 	}
-	kind := known.Kind.String()
-	if strings.IndexByte("aeiouI", kind[0]) >= 0 {
-		kind = "an " + kind
-	} else if kind != "text" && kind != "octets" && !strings.HasSuffix(kind, "text") {
-		kind = "a " + kind
+	switch kind := known.Kind; {
+	case known.Size != 0:
+		return fmt.Sprintf("%d octets, as 0x and hexadecimal", known.Size)
+	case kind == dictionary.Octets:
+		return fmt.Sprintf("1 to %d octets", most)
+	case kind == dictionary.String, kind == dictionary.TaggedString:
+		return fmt.Sprintf("%s of 1 to %d octets", kind, most)
+	case strings.IndexByte("aeiouI", kind.String()[0]) >= 0:
+		return "an " + kind.String()
+	default:
+		return "a " + kind.String()
 	}
-	return fmt.Sprintf("%s of at most %d octets", kind, most)
 }
 
 // misplaced says why an attribute cannot be in this profile at all, "" when it can. What

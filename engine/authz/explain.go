@@ -55,7 +55,15 @@ type Alternative struct {
 
 // String is the change in words.
 func (a Alternative) String() string {
-	return fmt.Sprintf("with %s = %s instead of %s, rule %q (%s) gives %s", a.Variable, a.To, a.From, a.Rule, a.Pos, a.Profile)
+	return fmt.Sprintf("with %s = %s instead of %s, rule %q%s gives %s", a.Variable, a.To, a.From, a.Rule, at(a.Pos), a.Profile)
+}
+
+// at is a place in brackets; a default that nobody wrote has none.
+func at(pos config.Pos) string {
+	if pos.IsZero() {
+		return ""
+	}
+	return " (" + pos.String() + ")"
 }
 
 // Explain decides anew, without the memory, and shows every step.
@@ -122,6 +130,9 @@ func (p *Policy) alternatives(in *Input, now *Profile) []Alternative {
 // those that the rules compare it with, and for numbers their neighbours.
 func (p *Policy) candidates(v expr.Var, in *Input) []string {
 	out := slices.Clone(v.Words())
+	if v == expr.Posture { // Unknown last: no event leads back to it
+		out = append(out[1:], out[0])
+	}
 	for i := range p.rules {
 		for _, l := range p.rules[i].when.Literals() {
 			if l.Var != v {
@@ -133,25 +144,35 @@ func (p *Policy) candidates(v expr.Var, in *Input) []string {
 			}
 		}
 	}
-	if v == expr.Groups {
+	switch v {
+	case expr.Groups:
 		out = append(out, in.Groups...) // one of them taken away
+	case expr.Hour, expr.Weekday: // the nearest first
+		now, _ := strconv.Atoi(v.Value(in))
+		far := func(value string) int {
+			n, _ := strconv.Atoi(value)
+			return max(n-now, now-n)
+		}
+		slices.SortStableFunc(out, func(a, b string) int { return far(a) - far(b) })
 	}
 	return out
 }
 
 // JSON is the explanation in one line.
 func (e Explanation) JSON() string {
-	b, err := json.Marshal(e)
-	if err != nil { // texts and truth values only
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)              // conditions are full of && and <
+	if err := encoder.Encode(e); err != nil { // texts and truth values only
 		return `{"error":` + strconv.Quote(err.Error()) + `}`
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // Text is the explanation for people.
 func (e Explanation) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n  by rule %q at %s\n\n", e.Profile, e.ProfileText, e.Rule, e.Pos)
+	fmt.Fprintf(&b, "%s: %s\n  by rule %q%s\n\n", e.Profile, e.ProfileText, e.Rule, at(e.Pos))
 	if len(e.Facts) > 0 {
 		b.WriteString("What the rules read:\n")
 		width := 0
@@ -165,20 +186,7 @@ func (e Explanation) Text() string {
 	}
 	b.WriteString("Rules in order:\n")
 	for i, r := range e.Rules {
-		kind := ""
-		if r.Exception {
-			kind = "exception "
-		}
-		fmt.Fprintf(&b, "  %d. %s%s -> %s: %s  (%s)\n", i+1, kind, r.Rule, r.Profile, r.Result, r.Pos)
-		if r.When != "" {
-			fmt.Fprintf(&b, "     %s\n", strings.Join(strings.Fields(r.When), " "))
-		}
-		if r.Error != "" {
-			fmt.Fprintf(&b, "     error: %s\n", r.Error)
-		}
-		for _, part := range r.Parts {
-			fmt.Fprintf(&b, "       %-5s  %s\n", part.Value, strings.Repeat("  ", max(part.Depth-1, 0))+part.Text)
-		}
+		r.text(&b, i+1)
 	}
 	if len(e.Nearest) > 0 {
 		b.WriteString("\nWhat would change it:\n")
@@ -187,4 +195,25 @@ func (e Explanation) Text() string {
 		}
 	}
 	return b.String()
+}
+
+func (r *RuleTrace) text(b *strings.Builder, number int) {
+	kind := ""
+	if r.Exception {
+		kind = "exception "
+	}
+	fmt.Fprintf(b, "  %d. %s%s -> %s: %s%s\n", number, kind, r.Rule, r.Profile, r.Result, at(r.Pos))
+	if r.When != "" {
+		fmt.Fprintf(b, "     %s\n", strings.Join(strings.Fields(r.When), " "))
+	}
+	if r.Error != "" {
+		fmt.Fprintf(b, "     error: %s\n", r.Error)
+	}
+	for _, part := range r.Parts {
+		value := part.Value
+		if strings.HasPrefix(value, "error") {
+			value = "error"
+		}
+		fmt.Fprintf(b, "       %-5s  %s\n", value, strings.Repeat("  ", max(part.Depth-1, 0))+part.Text)
+	}
 }
