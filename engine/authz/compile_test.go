@@ -39,7 +39,7 @@ func TestCompile(t *testing.T) {
 }
 
 func outcome(t *testing.T, yaml string) string {
-	opts := Options{Host: "posture-1.example.com:8443", NAS: []string{"BSNS-ASA5515-11"}, NASGroups: []string{"vpn"}}
+	opts := Options{Host: "posture-1.example.com:8443", NAS: []string{"BSNS-ASA5515-11"}, NASGroups: []string{"", "vpn"}}
 	if rest, ok := strings.CutPrefix(yaml, "host: "); ok {
 		opts.Host, yaml, _ = strings.Cut(rest, "\n")
 	}

@@ -156,5 +156,6 @@ func (c *compiler) lintName(r *rule, l *expr.Literal, of expr.Var, known []strin
 	if l.Var != of || !l.Equal || l.Value == "" || len(known) == 0 || slices.Contains(known, l.Value) {
 		return
 	}
-	c.warn(l.Pos, r.path+".when", fmt.Sprintf("there is no %s %q", what, l.Value), config.DidYouMean(l.Value, known))
+	named := slices.DeleteFunc(slices.Clone(known), func(s string) bool { return s == "" }) // a NAS need not be in a group
+	c.warn(l.Pos, r.path+".when", fmt.Sprintf("there is no %s %q", what, l.Value), config.DidYouMean(l.Value, named))
 }
