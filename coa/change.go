@@ -21,6 +21,8 @@ type NAS struct {
 
 	InFlightMax int // requests unanswered at a time; 0: 128. The windows hold 192 a socket
 	RateMax     int // first transmissions a second; 0: any. Retransmissions have their own pace
+
+	Retry Retransmission // zero fields are the Engine's
 }
 
 // at is the address as the sockets show it.

@@ -194,7 +194,8 @@ func (m *machine) transmit(now time.Time, p *peer, w *window, t *track) {
 	s.change, s.track, s.peer, s.pkt, s.code = *c, t, p, pkt, radius.Code(pkt[0])
 	s.asked = radius.Authenticator(pkt[4:radius.HeaderLen])
 	s.attempts, s.first, s.last = 1, now, now
-	s.pause = m.retry.first(m.random)
+	s.retry = m.retry.of(c.NAS)
+	s.pause = s.retry.first(m.random)
 	t.flying = s
 	p.flying++
 	m.stats.Sent++
@@ -216,7 +217,7 @@ func (m *machine) newSlot() *slot {
 
 // deadline is when the next transmission or the end of s comes.
 func (m *machine) deadline(s *slot) time.Time {
-	at, end := s.last.Add(s.pause), s.first.Add(m.retry.DurationMax)
+	at, end := s.last.Add(s.pause), s.first.Add(s.retry.DurationMax)
 	if at.After(end) {
 		return end
 	}
@@ -261,13 +262,13 @@ func (m *machine) tick(now time.Time) {
 // due sends s again, or gives it up (RFC 5080 section 2.2.1: after MRC transmissions, or
 // MRD after the first).
 func (m *machine) due(now time.Time, s *slot) {
-	if s.attempts >= m.retry.CountMax || !now.Before(s.first.Add(m.retry.DurationMax)) {
+	if s.attempts >= s.retry.CountMax || !now.Before(s.first.Add(s.retry.DurationMax)) {
 		m.settle(now, s, Silent, 0, nil)
 		return
 	}
 	s.attempts++
 	s.last = now
-	s.pause = m.retry.next(s.pause, m.random)
+	s.pause = s.retry.next(s.pause, m.random)
 	m.timers.set(&s.timer, m.deadline(s))
 	m.stats.Retransmitted++
 	m.send(s, EventRetransmitted)

@@ -30,6 +30,24 @@ func (r Retransmission) withDefaults() Retransmission {
 	return r
 }
 
+// of is the retransmission towards n: what n says, and for the rest r.
+func (r Retransmission) of(n *NAS) Retransmission {
+	own := n.Retry
+	if own.Initial != 0 {
+		r.Initial = own.Initial
+	}
+	if own.Max != 0 {
+		r.Max = own.Max
+	}
+	if own.CountMax != 0 {
+		r.CountMax = own.CountMax
+	}
+	if own.DurationMax != 0 {
+		r.DurationMax = own.DurationMax
+	}
+	return r
+}
+
 // first is the pause after the first transmission: IRT and up to a tenth more or less.
 func (r *Retransmission) first(random *rand.Rand) time.Duration {
 	return jittered(r.Initial, 0, random)

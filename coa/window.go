@@ -32,6 +32,7 @@ type slot struct {
 	pause      time.Duration
 	first      time.Time
 	last       time.Time
+	retry      Retransmission // towards this NAS
 }
 
 // past is what an identifier was last used for, so that an old reply is known as old.

@@ -237,6 +237,7 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 
 func (ev *loginEvent) done(c *core, err error) {
 	now := c.e.clock.Now()
+	c.e.livelog.Add(ev.row(c.e, now, err)) // before the answer: who has that can look it up
 	switch {
 	case ev.fault != nil:
 		ev.q.drop(now, dropReply)
@@ -246,7 +247,6 @@ func (ev *loginEvent) done(c *core, err error) {
 		ev.q.answer(now, ev.reply)
 		c.e.latency.access.Observe(now.Sub(ev.q.received).Seconds())
 	}
-	c.e.livelog.Add(ev.row(c.e, now, err))
 }
 
 func (ev *loginEvent) row(e *Engine, now time.Time, err error) *record.Decision {
@@ -284,12 +284,12 @@ func (e *Engine) reject(now time.Time, q *request, identity, method, reason stri
 		return
 	}
 	q.counters.rejects.Add(1)
-	q.answer(now, reply)
 	a := q.attributes()
 	a.UserName = identity
 	d := e.row(unknownSession(&a), record.KindAuth, record.Failed, "Authentication failed")
 	d.Reason, d.AuthenticationPolicy, d.Elapsed = reason, method+" >> none", now.Sub(q.received)
 	e.suppress.add(now, d)
+	q.answer(now, reply)
 }
 
 // unknownSession gives a row its columns when there is no session.

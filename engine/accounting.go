@@ -114,11 +114,11 @@ func (ev *accountingEvent) done(c *core, err error) {
 		ev.q.drop(now, dropReply)
 		return
 	}
-	ev.q.answer(now, reply)
-	e.latency.accounting.Observe(now.Sub(ev.q.received).Seconds())
 	if d := ev.row(e, now); d != nil {
 		e.livelog.Add(d)
 	}
+	ev.q.answer(now, reply)
+	e.latency.accounting.Observe(now.Sub(ev.q.received).Seconds())
 }
 
 var accountingWords = map[string]string{
@@ -199,10 +199,10 @@ func (ev *nasEvent) done(c *core, err error) {
 		ev.q.drop(now, dropReply)
 		return
 	}
-	ev.q.answer(now, reply)
 	for _, s := range ev.ended {
 		d := e.row(s, record.KindSession, record.Session, "Session ended")
 		d.Reason = s.EndCause
 		e.livelog.Add(d)
 	}
+	ev.q.answer(now, reply)
 }

@@ -166,7 +166,7 @@ func (e *Engine) openState(snap snapshot) error {
 	if err := journal.Load(e.recall); err != nil {
 		return errors.Join(fmt.Errorf("the journal cannot be read: %w", err), journal.Close())
 	}
-	e.coa, err = coa.New(coa.Config{Settled: e.settled, Clock: e.clock, Logger: e.log})
+	e.coa, err = coa.New(coa.Config{Settled: e.settled, Clock: e.clock, Logger: e.log, Source: snap.CoASource})
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}

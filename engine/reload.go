@@ -23,7 +23,7 @@ func (e *Engine) Reload() error {
 	old := e.snapshot()
 	next, warnings, err := loadSnapshot(e.opts.Config)
 	if err == nil {
-		err = restartOnly(old.Config, next.Config)
+		err = restartOnly(old, next)
 	}
 	if err != nil {
 		e.log.Error("reload refused, the old configuration stays in force", "revision", old.Revision, "error", err)
@@ -53,27 +53,32 @@ func (e *Engine) system(status, details, reason string) {
 }
 
 // restartOnly names what cannot change while packets flow.
-func restartOnly(old, next *config.Config) error {
+func restartOnly(old, next snapshot) error {
 	var what []string
-	if old.Appliance.State.Value != next.Appliance.State.Value {
-		what = append(what, "appliance.state")
-	}
-	addresses := func(c *config.Config) (out []string) {
-		for _, a := range slices.Concat(c.Listen.Authentication, []config.Address{{Value: "|"}}, c.Listen.Accounting) {
-			out = append(out, a.Value)
+	for _, c := range []struct {
+		name   string
+		differ bool
+	}{
+		{"appliance.state", old.Config.Appliance.State.Value != next.Config.Appliance.State.Value},
+		{"listen", !slices.Equal(addresses(old.Config), addresses(next.Config))},
+		{"records.livelog", old.Config.Records.Livelog != next.Config.Records.Livelog},
+		{"nas.coa.source", old.CoASource != next.CoASource},
+	} {
+		if c.differ {
+			what = append(what, c.name)
 		}
-		return append(out, c.Listen.Portal.Value, c.Listen.Console.Value, c.Listen.Metrics.Value)
-	}
-	if !slices.Equal(addresses(old), addresses(next)) {
-		what = append(what, "listen")
-	}
-	if old.Records.Livelog != next.Records.Livelog {
-		what = append(what, "records.livelog")
 	}
 	if len(what) > 0 {
 		return fmt.Errorf("%w: %v", ErrRestart, what)
 	}
 	return nil
+}
+
+func addresses(c *config.Config) (out []string) {
+	for _, a := range slices.Concat(c.Listen.Authentication, []config.Address{{Value: "|"}}, c.Listen.Accounting) {
+		out = append(out, a.Value)
+	}
+	return append(out, c.Listen.Portal.Value, c.Listen.Console.Value, c.Listen.Metrics.Value)
 }
 
 // reauthorizeAll decides again for every session, in groups that leave room for

@@ -37,8 +37,20 @@ func (a *PostureAPI) Gateway(sessionID, ticket string) (portal.View, bool) {
 	}
 	return portal.View{
 		Status: s.Posture.Status.String(), Message: s.Posture.Message, Failed: s.Posture.Failed,
-		OS: s.OS, Bound: len(s.Posture.Binding.Key) > 0,
+		OS: s.OS, Bound: len(s.Posture.Binding.Key) > 0, Offer: a.offer(s),
 	}, true
+}
+
+// offer is what provisioning gives the endpoint. A resource without a file of its own
+// is the agent by its usual name, which the portal finds itself.
+func (a *PostureAPI) offer(s *sessions.Session) []portal.AgentFile {
+	snap := a.e.snapshot()
+	in := step.Input(s, a.e.clock.Now(), &snap.Rules)
+	r := snap.Offer(&in)
+	if r == nil || r.File == "" {
+		return nil
+	}
+	return []portal.AgentFile{{OS: r.OS, Arch: r.Arch, Name: r.File, Version: r.Version, SHA256: r.SHA256}}
 }
 
 func problem(status int, code, detail string) *report.Problem {

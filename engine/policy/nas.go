@@ -22,12 +22,13 @@ type NAS struct {
 	prefixes []netip.Prefix
 	coaKey   *radius.Key
 	coaPort  uint16
+	retry    coa.Retransmission
 }
 
 // CoATarget is where changes for a session of the NAS go: the NAS's address as its
 // packets showed it, since one entry may stand for many.
 func (n *NAS) CoATarget(address netip.Addr) *coa.NAS {
-	return &coa.NAS{Name: n.Name, Addr: netip.AddrPortFrom(address, n.coaPort), Key: n.coaKey, Recipe: n.Recipe}
+	return &coa.NAS{Name: n.Name, Addr: netip.AddrPortFrom(address, n.coaPort), Key: n.coaKey, Recipe: n.Recipe, Retry: n.retry}
 }
 
 // Address is the NAS's address, false when the entry stands for several.
@@ -91,6 +92,23 @@ func compileNAS(list []config.NAS) (*nasTable, config.Faults) {
 	return t, faults
 }
 
+// coaSource is the one address that changes leave from: all NASes share the sockets.
+func coaSource(list []config.NAS) (source netip.Addr, faults config.Faults) {
+	for i := range list {
+		c := &list[i]
+		switch own := c.CoA.Source; {
+		case !own.IsValid() || own == source:
+		case !source.IsValid():
+			source = own
+		default:
+			faults = append(faults, config.Fault{Pos: c.CoA.Pos, Path: "nas." + c.Name.Value + ".coa.source",
+				Message: "changes leave from one address, and " + source.String() + " is named above",
+				Hint:    "give the same source to every NAS, or none"})
+		}
+	}
+	return source, faults
+}
+
 func newNAS(c *config.NAS) (*NAS, *config.Fault) {
 	r, ok := recipe.Lookup(c.Recipe.Value)
 	if !ok {
@@ -111,6 +129,7 @@ func newNAS(c *config.NAS) (*NAS, *config.Fault) {
 		Name: c.Name.Value, Group: c.Group, Key: key, Recipe: r, prefixes: c.Addresses,
 		RequireMessageAuthenticator: c.MessageAuthenticator == config.Require,
 		LimitProxyState:             c.LimitProxyState, coaKey: coaKey, coaPort: r.Port(),
+		retry: coa.Retransmission{Initial: c.CoA.Timeout, CountMax: c.CoA.Retries + 1},
 	}
 	if c.CoA.Port != 0 {
 		n.coaPort = uint16(c.CoA.Port)

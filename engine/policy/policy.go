@@ -26,6 +26,9 @@ type Snapshot struct {
 	Users    *authn.Users
 	Rules    step.Rules
 
+	// CoASource is where changes leave from; the zero Addr leaves it to the system.
+	CoASource netip.Addr
+
 	nas          *nasTable
 	provisioning *provisioning
 }
@@ -44,6 +47,8 @@ func Load(path string) (*Snapshot, config.Warnings, config.Faults) {
 	}
 	var f config.Faults
 	s.nas, f = compileNAS(c.NAS)
+	add(nil, f)
+	s.CoASource, f = coaSource(c.NAS)
 	add(nil, f)
 	var w config.Warnings
 	s.Authz, f, w = authz.Compile(&c.Authorization, authzOptions(c))

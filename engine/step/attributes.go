@@ -94,8 +94,9 @@ func fresh(now time.Time, a *Attributes, before *sessions.Session) *sessions.Ses
 	return next
 }
 
-// Names that policies use for the numbers of RFC 2865 sections 5.41 and 5.6.
-var portTypes = map[uint32]string{0: "Async", 5: "Virtual", 15: "Ethernet", 19: "Wireless-802.11"}
+// Names that policies use for the numbers of RFC 2865 sections 5.41 and 5.6. A port type
+// of 0, a modem's, is not told from none at all.
+var portTypes = map[uint32]string{5: "Virtual", 15: "Ethernet", 19: "Wireless-802.11"}
 
 var serviceTypes = map[uint32]string{
 	1: "Login", 2: "Framed", 5: "Outbound", 6: "Administrative", 8: "Authenticate-Only",

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -72,7 +73,7 @@ type Store struct {
 	db      *pebble.DB
 	fs      vfs.FS
 	dir     string
-	freeMin uint64
+	freeMin atomic.Uint64
 	broken  error
 	last    uint64 // number of the newest report
 }
@@ -105,7 +106,8 @@ func Open(dir string, opts Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("state directory %s: %w", dir, err)
 	}
-	s := &Store{db: db, fs: opts.FS, dir: dir, freeMin: opts.FreeMin}
+	s := &Store{db: db, fs: opts.FS, dir: dir}
+	s.freeMin.Store(opts.FreeMin)
 	if err := errors.Join(s.checkFormat(), s.findLast()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -233,13 +235,16 @@ func (s *Store) Commit(b *Batch) (err error) {
 	return nil
 }
 
+// SetFreeMin changes how much free space there must be. A test makes a disk full by it.
+func (s *Store) SetFreeMin(octets uint64) { s.freeMin.Store(octets) }
+
 func (s *Store) checkSpace() error {
 	usage, err := s.fs.GetDiskUsage(s.dir)
 	if err != nil {
 		return nil // a file system that cannot tell is not a reason to stop
 	}
-	if usage.AvailBytes < s.freeMin {
-		return fmt.Errorf("%w: %d MiB free in %s, %d MiB wanted", ErrFull, usage.AvailBytes>>20, s.dir, s.freeMin>>20)
+	if want := s.freeMin.Load(); usage.AvailBytes < want {
+		return fmt.Errorf("%w: %d MiB free in %s, %d MiB wanted", ErrFull, usage.AvailBytes>>20, s.dir, want>>20)
 	}
 	return nil
 }
