@@ -211,7 +211,12 @@ func TestStory(t *testing.T) {
 	}
 
 	must(t, s.tree.Unplug(port))
-	s.next("unplugged", with(report.TriggerEvent, ""))
+	s.next("unplugged", func(r report.Report) bool {
+		if len(r.Facts.USB.Devices) > 0 {
+			t.Errorf("on its way out: %+v", r.Facts.USB.Devices[0])
+		}
+		return r.Trigger == report.TriggerEvent && len(r.Facts.USB.Devices) == 0
+	})
 	start := time.Now()
 	s.plug()
 	s.next("plugged again", with(report.TriggerEvent, report.USBActive))

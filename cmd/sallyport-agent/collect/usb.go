@@ -129,7 +129,9 @@ func scanSysfs(root string) Inventory {
 
 const usbDevicesDir = "sys/bus/usb/devices"
 
-// device reads one USB device; nil when it has no storage interface.
+// device reads one USB device; nil when it has no storage interface. One that only
+// describes interfaces is being plugged in or out: nobody can use it, and the uevents of
+// its interfaces bring the next look.
 func (m *machine) device(port string, protected map[string]bool) (*Device, error) {
 	dir := filepath.Join(m.root, usbDevicesDir, port)
 	raw, err := readLimited(filepath.Join(dir, "descriptors"), descriptorMax)
@@ -143,7 +145,7 @@ func (m *machine) device(port string, protected map[string]bool) (*Device, error
 	d := &Device{Authorized: attribute(dir, "authorized") != "0", DevNum: attribute(dir, "devnum")}
 	d.Port = port
 	found, err := m.interfaces(d, dir, alternates)
-	if err != nil || !found {
+	if err != nil || !found || d.Authorized && len(d.Interfaces) == 0 {
 		return nil, err
 	}
 	if d.VID = attribute(dir, "idVendor"); d.VID == "" {
@@ -198,9 +200,12 @@ func (m *machine) interfaces(d *Device, dir string, alternates []alternate) (boo
 		sub, _ := hexAttribute(path, "bInterfaceSubClass")
 		proto, _ := hexAttribute(path, "bInterfaceProtocol")
 		note(number, class, sub, proto)
+		i := Interface{Name: e.Name(), Authorized: attribute(path, "authorized") != "0", Driver: Printable(linkBase(path, "driver"))}
+		if i.Driver == "" && attribute(path, "authorized") == "" {
+			continue // half of it is gone already; kernels since 4.4 have the file
+		}
 		if storage[number] {
-			d.Interfaces = append(d.Interfaces, Interface{Name: e.Name(),
-				Authorized: attribute(path, "authorized") != "0", Driver: Printable(linkBase(path, "driver"))})
+			d.Interfaces = append(d.Interfaces, i)
 		}
 	}
 	d.Ifaces = listed(classes)
@@ -249,9 +254,6 @@ func state(d *Device, protected map[string]bool) string {
 		if i.Authorized || i.Driver != "" {
 			return report.USBActive
 		}
-	}
-	if len(d.Interfaces) == 0 {
-		return report.USBActive // described, authorized, not configured yet
 	}
 	return report.USBBlocked
 }

@@ -231,6 +231,42 @@ func TestScanWhileDevicesComeAndGo(t *testing.T) {
 	}
 }
 
+// TestUnplugOfABlockedStick: the kernel takes the interfaces away before the device. In
+// between the device must not look like one that can be used.
+func TestUnplugOfABlockedStick(t *testing.T) {
+	tree := newTree(t)
+	for range 20 {
+		port := plug(t, tree, usbfixture.Stick{}.Device())
+		write(t, tree, port+":1.0", "0")
+		until(t, func() bool { return tree.Driver(port+":1.0") == "" })
+		gone := make(chan error, 1)
+		go func() { gone <- tree.Unplug(port) }()
+		for looking := true; looking; {
+			select {
+			case err := <-gone:
+				must(t, err)
+				looking = false
+			default:
+				if d := USB(tree.Root()).Devices; len(d) > 0 && d[0].State != report.USBBlocked {
+					t.Fatalf("%+v", d[0])
+				}
+			}
+		}
+	}
+}
+
+// TestDescribedOnly: a device whose interfaces are not there cannot be used.
+func TestDescribedOnly(t *testing.T) {
+	tree := newTree(t)
+	port := plug(t, tree, usbfixture.Stick{}.Device())
+	real, err := filepath.EvalSymlinks(filepath.Join(tree.Root(), usbDevicesDir, port))
+	must(t, err)
+	must(t, os.RemoveAll(filepath.Join(real, port+":1.0")))
+	if got := USB(tree.Root()); len(got.Devices) != 0 || got.Error != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
 		"SanDisk":                  "SanDisk",

@@ -33,7 +33,8 @@ const (
 	heartbeatDefault = 15 * time.Minute // continuous monitoring of the field
 	heartbeatMin     = 5 * time.Second
 	heartbeatMax     = 24 * time.Hour
-	failuresMax      = 4 // in a row, of reports or polls, then the appliance counts as lost
+	failuresMax      = 4                // in a row, of reports or polls, then the appliance counts as lost
+	calmAfter        = 12 * time.Second // connecting and the handshake fail within ten
 	coolFirst        = 10 * time.Second
 	coolMax          = 5 * time.Minute // between repetitions of an action that changed nothing
 	actionsMax       = 16              // of one verdict that are obeyed
@@ -114,6 +115,7 @@ type Agent struct {
 	polling bool
 	after   uint64
 	pollAt  time.Time
+	calmAt  time.Time // when a poll has waited long enough to say that all is well
 
 	running map[string]report.Action
 	results []report.ActionResult
@@ -188,7 +190,7 @@ func (a *Agent) enter(p Phase) {
 
 // deadlines are all the times something is to be done at.
 func (a *Agent) deadlines() []*time.Time {
-	list := []*time.Time{&a.searchAt, &a.claimAt, &a.retryAt, &a.beatAt, &a.pollAt}
+	list := []*time.Time{&a.searchAt, &a.claimAt, &a.retryAt, &a.beatAt, &a.pollAt, &a.calmAt}
 	for _, key := range sortedKeys(a.cool) {
 		list = append(list, &a.cool[key].at)
 	}
@@ -230,6 +232,9 @@ func (a *Agent) tick() {
 	}
 	if a.due(&a.pollAt) && a.phase >= Preparing {
 		a.poll()
+	}
+	if a.due(&a.calmAt) && a.polling {
+		a.calm()
 	}
 	a.repeatActions()
 }

@@ -157,7 +157,8 @@ func (a *Agent) leave(why string) {
 	a.emit(Abandon{Gen: a.gen})
 	a.note(why)
 	a.searching, a.searchAgain, a.polling, a.fetching, a.sending = false, false, false, "", nil
-	a.claimAt, a.retryAt, a.beatAt, a.pollAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	a.claimAt, a.retryAt, a.beatAt = time.Time{}, time.Time{}, time.Time{}
+	a.pollAt, a.calmAt = time.Time{}, time.Time{}
 	a.want, a.results, a.everJudged, a.failures = "", nil, false, 0
 	a.cool, a.refused, a.shown = map[string]*cooling{}, map[string]bool{}, map[string]bool{}
 	a.enter(Searching)
@@ -196,7 +197,7 @@ func (a *Agent) failed(ev Failed) {
 		a.fetching = ""
 		a.bind()
 	case DoingPoll:
-		a.polling = false
+		a.polling, a.calmAt = false, time.Time{}
 		a.lostOr(ev, func() { a.pollAt = a.now.Add(a.pauseAfter(ev.Problem, &a.retry)) })
 	case DoingReport:
 		a.reportFailed(ev)
@@ -238,7 +239,19 @@ func (a *Agent) poll() {
 		return
 	}
 	a.polling, a.pollAt = true, time.Time{}
+	if a.view.Problem != "" {
+		a.calmAt = a.now.Add(calmAfter)
+	}
 	a.emit(Poll{Gen: a.gen, Appliance: a.link.appliance, SessionID: a.session.SessionID, After: a.after})
+}
+
+// calm: the appliance answers, or has let a poll wait for longer than a connection
+// takes to fail, so it is there.
+func (a *Agent) calm() {
+	a.failures, a.calmAt = 0, time.Time{}
+	if a.sending == nil {
+		a.note("")
+	}
 }
 
 // heard reads events in the order of their numbers and leaves out those read before.
@@ -248,7 +261,8 @@ func (a *Agent) heard(ev Heard) {
 	if ev.Gen != a.gen || a.phase < Preparing {
 		return
 	}
-	a.polling, a.failures = false, 0
+	a.polling = false
+	a.calm()
 	before := a.after
 	if ev.Events.After < before {
 		before = 0
@@ -268,6 +282,10 @@ func (a *Agent) heard(ev Heard) {
 }
 
 func (a *Agent) told(e report.Event) {
+	if e.Kind == report.EventEnd {
+		a.sessionOver(strings.TrimSuffix("the session ended: "+e.Message, ": "))
+		return
+	}
 	a.show(e.Message)
 	switch e.Kind {
 	case report.EventRecheck:
@@ -277,8 +295,6 @@ func (a *Agent) told(e report.Event) {
 		a.wantReport(report.TriggerPeriodic)
 	case report.EventStatus:
 		a.setStatus(e.Status, e.Epoch)
-	case report.EventEnd:
-		a.sessionOver("the session ended")
 	}
 }
 

@@ -149,18 +149,20 @@ func (u *USB) blockDevice(ctx context.Context, d collect.Device) error {
 			names = append(names, i.Name)
 		}
 	}
-	if len(d.Interfaces) == 0 {
-		return errors.New("the system has not set it up yet, so there is no interface to take away")
-	}
 	if len(names) > 0 { // else somebody else has done it, and it is not ours to give back
 		if err := u.list.add(entryOf(d, names)); err != nil {
 			return err
 		}
 	}
 	for _, name := range names {
-		if err := u.write(filepath.Join(devicesDir, name, "authorized"), "0", 0); err != nil {
-			return err
+		err := u.write(filepath.Join(devicesDir, name, "authorized"), "0", 0)
+		if err == nil {
+			continue
 		}
+		if errors.Is(err, fs.ErrNotExist) && u.wait(ctx, u.verify, func() bool { return u.gone(d) }) {
+			return nil // it was on its way out
+		}
+		return err
 	}
 	if err := u.verifyBlocked(ctx, d); err != nil {
 		return err
@@ -181,6 +183,9 @@ func (u *USB) quiesce(ctx context.Context, d *collect.Device) (release func(), e
 	deadline := time.Now().Add(u.grace)
 	for told := false; ; told = true {
 		release, err = u.settle(*d)
+		if err != nil && !errors.Is(err, ErrBusy) && u.gone(*d) {
+			return nil, errGone // pulled out in the middle of it
+		}
 		if !errors.Is(err, ErrBusy) {
 			return release, err
 		}
@@ -218,6 +223,11 @@ func (u *USB) again(d collect.Device) (collect.Device, error) {
 		return d, errors.New(inv.Error)
 	}
 	return d, errGone
+}
+
+func (u *USB) gone(d collect.Device) bool {
+	_, err := u.again(d)
+	return errors.Is(err, errGone)
 }
 
 // settle writes out and unmounts what is on d's disks, newest mount first, and claims
