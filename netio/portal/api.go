@@ -94,7 +94,7 @@ func (s *Server) report(r *request) *refusal {
 		return no
 	}
 	// After the signature, so that nobody else can use up what an agent may send.
-	if wait, ok := s.reports.take(doc.SessionID, r.at); !ok {
+	if wait, ok := s.reports.take(oneSpelling(doc.SessionID), r.at); !ok {
 		no := tooMany(whyReportRate, wait, "more than %d reports at once or %d a second for one session", reportBurst, reportRate)
 		no.problem.Session = doc.SessionID
 		return no
@@ -122,10 +122,11 @@ func (s *Server) events(r *request) *refusal {
 	if _, no := s.boundKey(r, id, nil); no != nil {
 		return no
 	}
-	if !s.polls.enter(id) {
+	waiting := oneSpelling(id)
+	if !s.polls.enter(waiting) {
 		return tooMany(whyPolls, pollTimeout, "more than %d polls wait for one session", pollsPerSession)
 	}
-	defer s.polls.leave(id)
+	defer s.polls.leave(waiting)
 	s.count.polls.Add(1)
 	defer s.count.polls.Add(-1)
 	ctx, cancel := context.WithTimeout(r.Context(), s.pollWait)
@@ -144,6 +145,10 @@ func isSessionID(id string) bool {
 	return id != "" && len(id) <= report.SessionIDMax &&
 		!strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
+
+// oneSpelling is what limits count a session by: ASA writes the audit-session-id in lower
+// case and IOS in upper case, and both mean the same session.
+func oneSpelling(id string) string { return strings.ToLower(id) }
 
 // boundKey is the key of a session that has signed this request.
 func (s *Server) boundKey(r *request, sessionID string, body []byte) ([]byte, *refusal) {

@@ -164,6 +164,8 @@ func TestReportRate(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	b.refused("report-rate", 1)
+	upper := bytes.Replace(b.reportBody(9), []byte(testSession), []byte(strings.ToUpper(testSession)), 1)
+	b.do(b.signed("POST", report.PathReport, upper)).problem(t, 429, report.CodeBusy)
 	b.clock.Advance(time.Second)
 	if a := b.do(b.signed("POST", report.PathReport, b.reportBody(9))); a.status != 200 {
 		t.Errorf("a second later: %d %s", a.status, a.body)

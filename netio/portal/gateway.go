@@ -61,7 +61,7 @@ func (d *pageData) state(texts [3]string) { d.Label, d.Heading, d.Lead = texts[0
 
 // download is one agent as the page shows it.
 type download struct {
-	Href, System, File, Size, Version, Sum, Command, Verify string
+	Href, System, Processor, File, Size, Version, Sum, Command, Verify string
 }
 
 // gateway is the page for a redirected person. It shows a session only to who holds a
@@ -172,7 +172,11 @@ func (s *Server) offer(d *pageData, r *request, v View) {
 	if strings.Contains(agent, "aarch64") || strings.Contains(agent, "arm64") {
 		arch = "arm64"
 	}
+	if osName == "macos" {
+		arch = "arm64" // every browser there says Intel
+	}
 	d.Run = d.T.RunOther
+	bestArch := ""
 	for _, system := range systems {
 		var wanted []AgentFile
 		for _, f := range v.Offer {
@@ -184,8 +188,8 @@ func (s *Server) offer(d *pageData, r *request, v View) {
 		for _, f := range s.agents.available(system.os, wanted) {
 			one := show(f, system.name)
 			d.Others = append(d.Others, one)
-			if mine && (d.Best == nil || f.Arch == arch && !strings.Contains(d.Best.System, arch)) {
-				d.Best = &one
+			if mine && (d.Best == nil || f.Arch == arch && bestArch != arch) {
+				d.Best, bestArch = &one, f.Arch
 				d.Run = runText(d.T, system.os)
 			}
 		}
@@ -202,11 +206,16 @@ func runText(t *words, osName string) string {
 	return t.RunTerminal
 }
 
+// processors in words that people find on a box.
+var processors = map[string]string{"amd64": "Intel/AMD 64-bit", "arm64": "ARM 64-bit", "386": "Intel/AMD 32-bit", "arm": "ARM 32-bit"}
+
 func show(f offer, system string) download {
 	d := download{Href: pathAgent + f.Name, System: system, File: f.Name, Version: f.Version, Sum: f.SHA256,
 		Size: fmt.Sprintf("%.1f MiB", float64(f.Size)/(1<<20))}
-	if f.Arch != "" {
-		d.System += " (" + f.Arch + ")"
+	if name, ok := processors[f.Arch]; ok {
+		d.Processor = name
+	} else {
+		d.Processor = f.Arch
 	}
 	switch f.OS {
 	case "windows":

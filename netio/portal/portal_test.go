@@ -69,7 +69,7 @@ func (f *fakePosture) Claim(_ context.Context, peer netip.AddrPort, c *report.Cl
 func (f *fakePosture) Key(sessionID string) ([]byte, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.key, sessionID == testSession && f.key != nil
+	return f.key, strings.EqualFold(sessionID, testSession) && f.key != nil
 }
 
 func (f *fakePosture) Policy(etag string) ([]byte, bool) {
@@ -93,7 +93,7 @@ func (f *fakePosture) Events(ctx context.Context, _ string, after uint64) (*repo
 
 // bench is a running portal and an agent that talks to it.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	server  *Server
 	posture *fakePosture
 	clock   *clock.Manual
@@ -104,13 +104,13 @@ type bench struct {
 }
 
 // start runs a portal on loopback; change may alter what it is made of.
-func start(t *testing.T, change func(*Config, *fakePosture)) *bench {
+func start(t testing.TB, change func(*Config, *fakePosture)) *bench {
 	t.Helper()
 	return startWith(t, change, func(*Server) {})
 }
 
 // startWith runs a portal; prepare may alter it before it answers.
-func startWith(t *testing.T, change func(*Config, *fakePosture), prepare func(*Server)) *bench {
+func startWith(t testing.TB, change func(*Config, *fakePosture), prepare func(*Server)) *bench {
 	t.Helper()
 	b := &bench{t: t, posture: &fakePosture{}, clock: clock.NewManual(testTime), key: newKey(t)}
 	cfg := Config{Address: "127.0.0.1:0", Name: "posture-1.example.com", StateDir: t.TempDir(),
@@ -256,7 +256,7 @@ func encode(t testing.TB, doc any) []byte {
 }
 
 // bound starts a portal whose session already knows the agent's key.
-func bound(t *testing.T, change func(*Config, *fakePosture)) *bench {
+func bound(t testing.TB, change func(*Config, *fakePosture)) *bench {
 	t.Helper()
 	b := start(t, change)
 	b.posture.mu.Lock()
