@@ -267,6 +267,9 @@ func TestACLDownload(t *testing.T) {
 			t.Errorf("%s %x: %s", c.name, c.state, v.Code())
 		}
 	}
+	if last := r.rows()[len(r.rows())-4]; !strings.Contains(last.Reason, "it is "+name+" now") {
+		t.Errorf("an old version: %q", last.Reason)
+	}
 	if r.e.table.Len() != 1 {
 		t.Errorf("%d sessions; a download makes none", r.e.table.Len())
 	}

@@ -59,10 +59,7 @@ func (e *Engine) aclReply(q *request, name string, row *record.Decision) ([]byte
 	from, stateOK := e.aclPosition(q, name)
 	if !ok || !stateOK || from >= len(acl.Lines) {
 		row.Status, row.Details = record.Failed, "Downloadable ACL refused"
-		row.Reason = "there is no ACL of this name and version now"
-		if !stateOK {
-			row.Reason = "State is not one that was given out for this ACL"
-		}
+		row.Reason = q.aclRefusal(name, stateOK)
 		q.counters.rejects.Add(1)
 		return rejectReply(nil, q, nil)
 	}
@@ -75,6 +72,18 @@ func (e *Engine) aclReply(q *request, name string, row *record.Decision) ([]byte
 	row.Details = fmt.Sprintf("Downloadable ACL, entries %d to %d of %d sent", from+1, to, len(acl.Lines))
 	q.counters.challenges.Add(1)
 	return aclPacket(q, radius.AccessChallenge, acl, from, to, e.aclState(name, to))
+}
+
+// aclRefusal is why there is nothing to download. An old version is asked for when the
+// ACL was edited between the answer that named it and the download.
+func (q *request) aclRefusal(name string, stateOK bool) string {
+	if !stateOK {
+		return "State is not one that was given out for this ACL"
+	}
+	if now, ok := q.snap.Authz.NewerDACL(name); ok {
+		return "this version is gone, the ACL was edited: it is " + now.FullName + " now"
+	}
+	return "there is no ACL of this name"
 }
 
 // aclPart says up to which entry the packet has room.
