@@ -1,5 +1,5 @@
-# make demo   the reference story on loopback, needs only Go
-# make test   everything, with the real peers that Debian has
+# make demo   the reference story on loopback, needs only Go; KEEP=1 leaves it running
+# make test   everything, with the real peers that Debian has (see .ci/deps)
 # make lint   gofmt, vet for every system, the house rules
 # make fuzz   every fuzz target for FUZZTIME each
 # make bench  the Go benchmarks
@@ -11,7 +11,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race lint fuzz bench deps clean
+.PHONY: all build demo test test-go test-race test-fuzz lint fuzz bench deps clean
 
 all: build
 
@@ -24,14 +24,18 @@ demo: build
 deps:
 	./.ci/deps
 
-test: deps lint test-go test-race
+test: deps lint test-go test-race test-fuzz
 
 test-go:
-	$(GO) test -timeout 15m $(PKGS)
+	$(GO) test -count=1 -timeout 15m $(PKGS)
 
 # The race detector needs cgo; where no C compiler is, that is said and not hidden.
 test-race:
 	./.ci/race
+
+# A second for each target: enough to see that none is broken. See fuzz.
+test-fuzz:
+	FUZZTIME=1s ./.ci/fuzz
 
 lint:
 	./.ci/lint

@@ -59,6 +59,10 @@ func restartOnly(old, next snapshot) error {
 		name   string
 		differ bool
 	}{
+		{"appliance.name", old.Config.Appliance.Name.Value != next.Config.Appliance.Name.Value},
+		{"portal.name", old.Config.Portal.Name.Value != next.Config.Portal.Name.Value},
+		{"portal.certificate", old.Config.Portal.Certificate.Value != next.Config.Portal.Certificate.Value},
+		{"provisioning.agents-directory", old.Config.Provisioning.AgentsDirectory.Value != next.Config.Provisioning.AgentsDirectory.Value},
 		{"appliance.state", old.Config.Appliance.State.Value != next.Config.Appliance.State.Value},
 		{"listen", !slices.Equal(addresses(old.Config), addresses(next.Config))},
 		{"records.livelog", old.Config.Records.Livelog != next.Config.Records.Livelog},
