@@ -313,7 +313,7 @@ func (d *daemon) act(ctx context.Context, a report.Action) report.ActionResult {
 	outcome := remedy.Outcome{Result: remedy.Refused, Detail: "this agent does not know the action " + a.Verb}
 	switch a.Verb {
 	case report.VerbUSBBlock:
-		outcome = d.usb.Block(ctx)
+		outcome = d.usb.Block(ctx, a.Allow)
 	case report.VerbUSBUnblock:
 		outcome = d.usb.Unblock(ctx)
 	}

@@ -175,9 +175,28 @@ func (c *compiler) ruleRequirement(out *rule, written *config.RuleRequirement, p
 	}
 	if remediation, ok := c.section.Remediations.Get(r.Remediation.Value); ok {
 		q.remediation = action(q.name, remediation)
-		q.blocksUSB = q.remediation.Verb == report.VerbUSBBlock
+		if q.blocksUSB = q.remediation.Verb == report.VerbUSBBlock; q.blocksUSB {
+			q.remediation.Allow = c.allowed(q.conditionNames)
+		}
 	}
 	out.requirements = append(out.requirements, q)
+}
+
+// allowed are the devices that every USB condition of a requirement lets be: the agent
+// must not block what no condition counts.
+func (c *compiler) allowed(conditions []string) []string {
+	var lists [][]string
+	for _, name := range conditions {
+		if written, ok := c.section.Conditions.Get(name); ok && written.USB != nil && written.USB.MassStorage == "absent" {
+			lists = append(lists, texts(written.USB.Allow))
+		}
+	}
+	if len(lists) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(lists[0]), func(id string) bool {
+		return slices.ContainsFunc(lists[1:], func(other []string) bool { return !slices.Contains(other, id) })
+	})
 }
 
 // unused warns of what nothing refers to: mostly a name that was changed in one place.

@@ -166,6 +166,7 @@ func (a *Action) fields(w *walker) {
 	w.one("mode", a.Mode, "automatic", "manual")
 	w.text("requirement", &a.Requirement, nameMax)
 	w.message("message", &a.Message)
+	w.texts("allow", &a.Allow, allowMax, usbTextMax)
 }
 
 func (v *Verdict) fields(w *walker) {

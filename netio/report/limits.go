@@ -27,6 +27,7 @@ const (
 	devicesMax      = 64   // USB storage devices
 	ifacesMax       = 256  // interfaces of one device, over all alternate settings
 	nodesMax        = 64   // disks or mounts of one device
+	allowMax        = 256  // devices that one action leaves alone
 	actionsMax      = 64   // asked for, or answered, at once
 	requirementsMax = 256  // in a policy
 	outcomesMax     = 1024 // a requirement may stand in several policy rules

@@ -122,6 +122,9 @@ type Action struct {
 	Mode        string `json:"mode"` // automatic, manual
 	Requirement string `json:"requirement,omitempty"`
 	Message     string `json:"message,omitempty"`
+
+	// Allow names devices that usb.block leaves alone: vid:pid or vid:pid:serial.
+	Allow []string `json:"allow,omitempty"`
 }
 
 // What caused a report.

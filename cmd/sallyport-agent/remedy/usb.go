@@ -92,8 +92,9 @@ func NewUSB(root string, kernel Kernel, list *List, log *slog.Logger, tell func(
 const notHere = "blocking USB storage is not implemented on this system in this build"
 
 // Block blocks every USB storage device that the endpoint can use, but none that backs
-// the running system. Done means that each was verified to be blocked.
-func (u *USB) Block(ctx context.Context) Outcome {
+// the running system and none that allow names. Done means that each was verified to be
+// blocked.
+func (u *USB) Block(ctx context.Context, allow []string) Outcome {
 	if u.kernel == nil {
 		return Outcome{Refused, notHere}
 	}
@@ -106,6 +107,9 @@ func (u *USB) Block(ctx context.Context) Outcome {
 		failures = append(failures, inv.Error)
 	}
 	for _, d := range inv.Devices {
+		if d.AllowedBy(allow) {
+			continue
+		}
 		switch d.State {
 		case report.USBProtected:
 			refusals = append(refusals, fmt.Sprintf("%s backs the running system", describe(d)))

@@ -116,7 +116,7 @@ func TestBlockAndUnblock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			port := b.plug(device)
-			b.want(b.Block(ctx), Done, "")
+			b.want(b.Block(ctx, nil), Done, "")
 			b.wantStates(port + "=" + report.USBBlocked)
 			if lost := b.tree.Losses(); len(lost) > 0 {
 				t.Errorf("lost: %q", lost)
@@ -126,7 +126,7 @@ func TestBlockAndUnblock(t *testing.T) {
 					t.Errorf("%s has driver %q", i, b.tree.Driver(i))
 				}
 			}
-			b.want(b.Block(ctx), Done, "") // again changes nothing
+			b.want(b.Block(ctx, nil), Done, "") // again changes nothing
 			b.want(b.Unblock(ctx), Done, "")
 			b.wantStates(port + "=" + report.USBActive)
 			if e := b.list.Entries(); len(e) != 0 {
@@ -143,7 +143,7 @@ func TestQuiesceBeforeTakingAway(t *testing.T) {
 	if err := b.tree.Mount("sda1", "/media/a/again", ""); err != nil {
 		t.Fatal(err)
 	}
-	b.want(b.Block(ctx), Done, "")
+	b.want(b.Block(ctx, nil), Done, "")
 	want := []string{"syncfs /media/a/again", "umount /media/a/again", "syncfs /media/a", "umount /media/a", "claim /dev/sda1"}
 	if got := b.tree.Calls(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
@@ -161,7 +161,7 @@ func TestUnpartitionedAndMapped(t *testing.T) {
 	if err := b.tree.Mount("dm-0", "/media/secret", ""); err != nil {
 		t.Fatal(err)
 	}
-	b.want(b.Block(ctx), Done, "")
+	b.want(b.Block(ctx, nil), Done, "")
 	if got := b.tree.Calls(); !slices.Equal(got, []string{"syncfs /media/secret", "umount /media/secret", "claim /dev/dm-0"}) {
 		t.Errorf("%q", got)
 	}
@@ -172,7 +172,7 @@ func TestBusyTellsWaitsAndGivesUp(t *testing.T) {
 	b := newBench(t)
 	port := b.plug(usbfixture.Stick{Mount: "/media/s"}.Device())
 	b.tree.Hold("/media/s")
-	b.want(b.Block(ctx), Failed, "still in use after 60ms: /media/s: in use")
+	b.want(b.Block(ctx, nil), Failed, "still in use after 60ms: /media/s: in use")
 	b.wantStates(port + "=" + report.USBActive)
 	if len(b.told) != 1 || len(b.list.Entries()) != 0 || !b.tree.Authorized(port+":1.0") {
 		t.Errorf("told %d times, list %+v", len(b.told), b.list.Entries())
@@ -191,7 +191,7 @@ func TestBusyThenClosed(t *testing.T) {
 		<-b.told
 		b.tree.Release("/media/s")
 	}()
-	b.want(b.Block(ctx), Done, "")
+	b.want(b.Block(ctx, nil), Done, "")
 	b.wantStates(port + "=" + report.USBBlocked)
 }
 
@@ -205,7 +205,7 @@ func TestUnpluggedWhileWaiting(t *testing.T) {
 		<-b.told
 		failed <- b.tree.Unplug(port)
 	}()
-	b.want(b.Block(ctx), Done, "")
+	b.want(b.Block(ctx, nil), Done, "")
 	if err := <-failed; err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestStoppedWhileWaiting(t *testing.T) {
 		<-b.told
 		stop()
 	}()
-	b.want(b.Block(c), Failed, "context canceled")
+	b.want(b.Block(c, nil), Failed, "context canceled")
 }
 
 // TestNeverTheSystemDisk: root on LVM on a USB disk, beside an ordinary stick.
@@ -235,7 +235,7 @@ func TestNeverTheSystemDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	stick := b.plug(usbfixture.Stick{Mount: "/media/s"}.Device())
-	b.want(b.Block(ctx), Refused, "SanDisk Ultra at 2-1 backs the running system")
+	b.want(b.Block(ctx, nil), Refused, "SanDisk Ultra at 2-1 backs the running system")
 	b.wantStates(system + "=" + report.USBProtected + " " + stick + "=" + report.USBBlocked)
 	if got := b.tree.Calls(); slices.Contains(got, "umount /") {
 		t.Errorf("%q", got)
@@ -253,7 +253,7 @@ func TestOnlyWhatWasBlockedHere(t *testing.T) {
 		t.Fatal("the fixture did not act")
 	}
 	ours := b.plug(usbfixture.Stick{Serial: "OURS"}.Device())
-	b.want(b.Block(ctx), Done, "")
+	b.want(b.Block(ctx, nil), Done, "")
 	b.want(b.Unblock(ctx), Done, "")
 	b.wantStates(theirs + "=" + report.USBBlocked + " " + ours + "=" + report.USBActive)
 }
@@ -263,7 +263,7 @@ func TestOnlyWhatWasBlockedHere(t *testing.T) {
 func TestReplugIsForgotten(t *testing.T) {
 	b := newBench(t)
 	port := b.plug(usbfixture.Stick{}.Device())
-	b.want(b.Block(ctx), Done, "")
+	b.want(b.Block(ctx, nil), Done, "")
 	if err := b.tree.Unplug(port); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestRestartGivesBack(t *testing.T) {
 	for boot, want := range map[string]string{bootID: report.USBActive, "another": report.USBBlocked} {
 		b := newBench(t)
 		port := b.plug(usbfixture.Stick{}.Device())
-		b.want(b.Block(ctx), Done, "")
+		b.want(b.Block(ctx, nil), Done, "")
 		b.restart(boot)
 		b.want(b.Unblock(ctx), Done, "")
 		b.wantStates(port + "=" + want)
@@ -295,7 +295,7 @@ func TestWrittenDownFirst(t *testing.T) {
 	if err := os.MkdirAll(b.dir.Path(listFile+"/in-the-way"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b.want(b.Block(ctx), Failed, "cannot keep blocked.json")
+	b.want(b.Block(ctx, nil), Failed, "cannot keep blocked.json")
 	b.wantStates(port + "=" + report.USBActive)
 }
 
@@ -308,7 +308,7 @@ func TestBlockedIsVerified(t *testing.T) {
 	if err := b.tree.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b.want(b.Block(ctx), Failed, "still usable 30ms after it was de-authorized")
+	b.want(b.Block(ctx, nil), Failed, "still usable 30ms after it was de-authorized")
 	if len(b.list.Entries()) != 1 {
 		t.Error("what was tried is not in the list, so it would never be given back")
 	}
@@ -343,7 +343,7 @@ func TestAClaimThatFailsLetsGoOfTheOthers(t *testing.T) {
 		Driver: "usb-storage", Disks: []usbfixture.Disk{{}, {}}}}})
 	released := 0
 	b.kernel, b.grace = heldElsewhere{released: &released}, 0
-	b.want(b.Block(ctx), Failed, "sdb: in use")
+	b.want(b.Block(ctx, nil), Failed, "sdb: in use")
 	b.wantStates(port + "=" + report.USBActive)
 	if released != 1 {
 		t.Errorf("%d claims released, want 1", released)
@@ -353,7 +353,7 @@ func TestAClaimThatFailsLetsGoOfTheOthers(t *testing.T) {
 func TestNothingToDo(t *testing.T) {
 	b := newBench(t)
 	b.plug(usbfixture.Keyboard())
-	b.want(b.Block(ctx), Done, "")
+	b.want(b.Block(ctx, nil), Done, "")
 	b.want(b.Unblock(ctx), Done, "")
 	if _, err := os.Stat(b.dir.Path(listFile)); err == nil {
 		t.Error("a list was written for nothing")
@@ -364,7 +364,7 @@ func TestNothingToDo(t *testing.T) {
 func TestWithoutAKernel(t *testing.T) {
 	b := newBench(t)
 	b.kernel = nil
-	b.want(b.Block(ctx), Refused, "not implemented on this system in this build")
+	b.want(b.Block(ctx, nil), Refused, "not implemented on this system in this build")
 	b.want(b.Unblock(ctx), Refused, "not implemented on this system in this build")
 }
 
@@ -372,11 +372,11 @@ func TestWithoutAKernel(t *testing.T) {
 func TestCannotLook(t *testing.T) {
 	b := newBench(t)
 	b.plug(usbfixture.Stick{}.Device())
-	b.want(b.Block(ctx), Done, "")
+	b.want(b.Block(ctx, nil), Done, "")
 	if err := os.Rename(filepath.Join(b.tree.Root(), "proc/self"), filepath.Join(b.tree.Root(), "proc/hidden")); err != nil {
 		t.Fatal(err)
 	}
-	b.want(b.Block(ctx), Failed, "cannot tell what is mounted")
+	b.want(b.Block(ctx, nil), Failed, "cannot tell what is mounted")
 	if len(b.list.Entries()) != 1 {
 		t.Error("the list was emptied because nothing could be seen")
 	}
@@ -393,4 +393,14 @@ func TestBadListIsSaid(t *testing.T) {
 	if _, err := LoadList(dir, bootID, clock.System{}); err == nil || !strings.Contains(err.Error(), "move it away") {
 		t.Error(err)
 	}
+}
+
+// TestAllowedStickIsLeftAlone: what the policy does not count is not blocked beside what
+// it counts.
+func TestAllowedStickIsLeftAlone(t *testing.T) {
+	b := newBench(t)
+	good := b.plug(usbfixture.Stick{VID: "0951", PID: "1666", Serial: "A"}.Device())
+	bad := b.plug(usbfixture.Stick{VID: "0951", PID: "1666", Serial: "B"}.Device())
+	b.want(b.Block(ctx, []string{"0951:1666:A"}), Done, "")
+	b.wantStates(good + "=" + report.USBActive + " " + bad + "=" + report.USBBlocked)
 }
