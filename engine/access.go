@@ -247,6 +247,11 @@ func (ev *loginEvent) done(c *core, err error) {
 		ev.q.answer(now, ev.reply)
 		c.e.latency.access.Observe(now.Sub(ev.q.received).Seconds())
 	}
+	if ev.next != nil && err == nil && ev.q.snap != c.e.snapshot() {
+		// The configuration changed while the password was hashed. The request was judged by
+		// the one that it came under; the session lives under the new one.
+		c.submit(&reauthorizeEvent{ids: []sessions.ID{ev.next.ID}, finished: make(chan struct{})})
+	}
 }
 
 func (ev *loginEvent) row(e *Engine, now time.Time, err error) *record.Decision {

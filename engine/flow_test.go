@@ -278,6 +278,31 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// TestLoginAcrossAReload: a login that was judged by the old configuration while its
+// password was hashed does not keep the old grant.
+func TestLoginAcrossAReload(t *testing.T) {
+	_, port := script(t)
+	r := newRig(t, port)
+	old := r.e.snapshot()
+	text := read(t, r.dir+"/sallyport.yaml")
+	r.write("sallyport.yaml", strings.Replace(text, "profile: Posture_Redirect", "profile: FullAccess", 1))
+	if err := r.e.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	pkt := r.pap("cisco", "cisco", audit)
+	q := &request{snap: old, nas: old.NASByName("asa"), counters: r.e.counters.of("asa"), buf: pkt}
+	if why := q.view.Decode(pkt); why != radius.Sound {
+		t.Fatal(why)
+	}
+	ev := &loginEvent{q: q, in: step.LoginInput{Attributes: q.attributes(), Method: "pap"}}
+	ev.in.UserName, ev.in.NASAddress = "cisco", asaAddr.Addr()
+	if !r.e.core.submit(ev) {
+		t.Fatal("no room")
+	}
+	r.idle()
+	await(t, "the new profile", func() bool { return r.session(audit).Grant.Profile == "FullAccess" })
+}
+
 // TestStorageTrouble: what cannot be kept is not acknowledged, not to the NAS and not to
 // the agent; what needs no write is still answered; with space all goes on.
 func TestStorageTrouble(t *testing.T) {
