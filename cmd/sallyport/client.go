@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"sallyport/netio/console"
+	"sallyport/ops/config"
+)
+
+// control talks to the running appliance through the Unix socket in its state directory.
+type control struct{ client *console.Client }
+
+// dial finds the socket by the configuration. Nothing but the state directory is taken
+// from it, so that the tools work beside a configuration that is just being edited.
+func dial(configFile string) (*control, error) {
+	state, err := config.StateDirectory(configFile)
+	if err != nil {
+		return nil, exit{2, err}
+	}
+	return &control{console.NewClient(filepath.Join(state, "control.sock"))}, nil
+}
+
+// each calls f for every JSON line of the answer, until it ends or the person stops it.
+func (c *control) each(method, path string, query url.Values, body any, f func(line []byte) error) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	row := func(line json.RawMessage) error { return f(line) }
+	var err error
+	if method == http.MethodPost {
+		var content []byte
+		if body != nil {
+			if content, err = json.Marshal(body); err != nil {
+				return err
+			}
+		}
+		err = c.client.Post(ctx, path, content, row)
+	} else {
+		err = c.client.Get(ctx, path, query, row)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// printLines prints the lines as they are.
+func printLines(line []byte) error {
+	_, err := fmt.Fprintf(os.Stdout, "%s\n", line)
+	return err
+}
