@@ -24,10 +24,11 @@ demo: build
 deps:
 	./.ci/deps
 
-test: deps lint test-go test-race test-fuzz
+# The whole suite comes last: it ends with the count, and names every skip with its reason.
+test: deps lint test-fuzz test-race test-go
 
 test-go:
-	$(GO) test -count=1 -timeout 15m $(PKGS)
+	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 15m $(PKGS)
 
 # The race detector needs cgo; where no C compiler is, that is said and not hidden.
 test-race:
