@@ -19,8 +19,9 @@ listen:
   console: "127.0.0.1:0"
   metrics: "127.0.0.1:0"
 nas:
-  - {name: asa, address: 127.0.0.1, secret: {file: secret}, recipe: cisco-asa, coa: {port: COAPORT, timeout: 100ms, retries: 1}}
+  - {name: asa, address: 127.0.0.1, secret: {file: secret}, recipe: cisco-asa, coa: {port: COAPORT, timeout: 500ms, retries: 3}}
   - {name: strict, address: 127.0.0.2, secret: {file: secret}, recipe: cisco-ios, message-authenticator: require, coa: {port: COAPORT}}
+  - {name: deaf, address: 127.0.0.3, secret: {file: secret}, recipe: cisco-asa, coa: {port: COAPORT, timeout: 100ms, retries: 1}}
 identity:
   stores: [{name: internal, users-file: users.yaml}]
   mab: {endpoints-file: endpoints.yaml}

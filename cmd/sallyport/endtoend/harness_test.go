@@ -164,20 +164,32 @@ func prepare(t *testing.T, edits ...string) *appliance {
 	a.write("secret", sharedSecret+"\n")
 	a.write("endpoints.yaml", "00:0c:29:c9:d9:99: {groups: [printers], os: macos}\n")
 	a.write("users.yaml", fmt.Sprintf("cisco: {password: %q, groups: [employees]}\nlong: {password: %q}\n", hash, hash))
-	text := strings.NewReplacer("COAPORT", fmt.Sprint(a.coa), "LONGLINES", longACL()).Replace(configText)
+	text := configText
 	for pair := range slices.Chunk(edits, 2) {
-		if !strings.Contains(text, pair[0]) {
-			t.Fatalf("%q is not in the configuration", pair[0])
-		}
-		text = strings.ReplaceAll(text, pair[0], pair[1])
+		text = edited(t, text, pair[0], pair[1])
 	}
-	a.write("sallyport.yaml", text)
+	a.write("sallyport.yaml", strings.NewReplacer("COAPORT", fmt.Sprint(a.coa), "LONGLINES", longACL()).Replace(text))
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the appliance said:\n%s", a.log())
 		}
 	})
 	return a
+}
+
+// edited replaces a text that has to be there.
+func edited(t *testing.T, text, old, with string) string {
+	t.Helper()
+	if !strings.Contains(text, old) {
+		t.Fatalf("%q is not in the configuration", old)
+	}
+	return strings.ReplaceAll(text, old, with)
+}
+
+// edit changes the configuration.
+func (a *appliance) edit(old, with string) {
+	a.t.Helper()
+	a.write("sallyport.yaml", edited(a.t, a.read("sallyport.yaml"), old, with))
 }
 
 // freePort is a UDP port of loopback that nobody has now. A port that the tests of this
@@ -238,20 +250,9 @@ func (a *appliance) start() {
 // start gets the same ones.
 func (a *appliance) pin() {
 	a.t.Helper()
-	_, portal, _ := strings.Cut(a.bound.Portal, "//")
-	text := a.read("sallyport.yaml")
-	for key, at := range map[string]string{"authentication": a.bound.Authentication[0].String(),
-		"accounting": a.bound.Accounting[0].String(), "portal": portal} {
-		old := key + `: ["127.0.0.1:0"]`
-		if key == "portal" {
-			old = key + `: "127.0.0.1:0"`
-		}
-		if !strings.Contains(text, old) {
-			a.t.Fatalf("%q is not in the configuration", old)
-		}
-		text = strings.Replace(text, old, strings.Replace(old, "127.0.0.1:0", at, 1), 1)
-	}
-	a.write("sallyport.yaml", text)
+	a.edit(`authentication: ["127.0.0.1:0"]`, `authentication: ["`+a.auth().String()+`"]`)
+	a.edit(`accounting: ["127.0.0.1:0"]`, `accounting: ["`+a.acct().String()+`"]`)
+	a.edit(`portal: "127.0.0.1:0"`, `portal: "`+strings.TrimPrefix(a.bound.Portal, "https://")+`"`)
 }
 
 func (a *appliance) auth() netip.AddrPort { return a.bound.Authentication[0] }
