@@ -262,8 +262,14 @@ func (a *appliance) acct() netip.AddrPort { return a.bound.Accounting[0] }
 // standard output, what on standard error, and its exit code.
 func (a *appliance) run(args ...string) (out, fault string, code int) {
 	a.t.Helper()
+	return a.program(append(args, "--config", a.path("sallyport.yaml"))...)
+}
+
+// program runs the sallyport program once.
+func (a *appliance) program(args ...string) (out, fault string, code int) {
+	a.t.Helper()
 	var o, e bytes.Buffer
-	cmd := exec.Command(filepath.Join(built, "sallyport"), append(args, "--config", a.path("sallyport.yaml"))...)
+	cmd := exec.Command(filepath.Join(built, "sallyport"), args...)
 	cmd.Stdout, cmd.Stderr = &o, &e
 	var failed *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &failed) {

@@ -88,23 +88,38 @@ func (n *nas) send(to netip.AddrPort, pkt []byte) {
 }
 
 // receive waits for one datagram; nil when none came in time.
-func (n *nas) receive(wait time.Duration) []byte {
+func (n *nas) receive() []byte {
 	n.t.Helper()
-	must(n.t, n.conn.SetReadDeadline(time.Now().Add(wait)))
+	pkt, err := n.read(patience)
+	must(n.t, err)
+	return pkt
+}
+
+func (n *nas) read(wait time.Duration) ([]byte, error) {
+	if err := n.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return nil, err
+	}
 	buf := make([]byte, radius.PacketMax+1)
 	got, _, err := n.conn.ReadFromUDPAddrPort(buf)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil
+		return nil, nil
 	}
-	must(n.t, err)
-	return buf[:got]
+	return buf[:got], err
+}
+
+// try is one exchange with somebody who may be gone; it may be called by any goroutine.
+func (n *nas) try(to netip.AddrPort, pkt []byte) (reply []byte, err error) {
+	if _, err := n.conn.WriteToUDPAddrPort(pkt, to); err != nil {
+		return nil, err
+	}
+	return n.read(2 * time.Second)
 }
 
 // exchange sends one request and returns its verified reply.
 func (n *nas) exchange(to netip.AddrPort, pkt []byte) *radius.View {
 	n.t.Helper()
 	n.send(to, pkt)
-	return n.verified(pkt, n.receive(patience))
+	return n.verified(pkt, n.receive())
 }
 
 func (n *nas) verified(request, reply []byte) *radius.View {

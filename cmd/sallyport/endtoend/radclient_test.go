@@ -100,14 +100,14 @@ func TestDuplicates(t *testing.T) {
 		{"accounting", a.acct(), n.accounting(acctStart, "63815AAF", auditID, "172.16.31.10"), radius.AccountingResponse},
 	} {
 		n.send(c.to, c.pkt)
-		first := n.receive(patience)
+		first := n.receive()
 		if v := n.verified(c.pkt, first); v.Code() != c.want {
 			t.Fatalf("%s: %s", c.name, v.Code())
 		}
 		version := a.session(auditID).Version
 		for range 3 {
 			n.send(c.to, c.pkt)
-			if again := n.receive(patience); !same(first, again) {
+			if again := n.receive(); !same(first, again) {
 				t.Errorf("%s: the duplicate got\n%x, first\n%x", c.name, again, first)
 			}
 		}
