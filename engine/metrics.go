@@ -27,6 +27,7 @@ var (
 	descUDP        = desc("udp_total", "Datagrams by what became of them.", "event")
 	descCoA        = desc("coa_total", "CoA packets and their ends.", "event")
 	descPortal     = desc("portal_total", "HTTPS requests by endpoint and refusals by reason.", "event")
+	descPortalOpen = desc("portal_open", "Connections of the portal, and polls of agents that wait.", "what")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -84,11 +85,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	counter(descFailed, c.e.counters.failed.Load())
 	gauge(descStart, float64(c.e.started.UnixNano())/float64(time.Second))
 	gauge(descRevision, 1, c.e.snapshot().Revision)
-	c.stages(counter)
+	c.stages(counter, gauge)
 }
 
 // stages are the counters that the sockets, the CoA engine and the portal keep themselves.
-func (c collector) stages(counter func(*prometheus.Desc, uint64, ...string)) {
+func (c collector) stages(counter func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
 	u := c.s.radius.Stats()
 	for event, v := range map[string]uint64{
 		"received": u.Received, "truncated": u.Truncated, "empty": u.Empty, "no_return": u.NoReturn,
@@ -106,6 +107,8 @@ func (c collector) stages(counter func(*prometheus.Desc, uint64, ...string)) {
 	for reason, v := range p.Refused {
 		counter(descPortal, v, "refused_"+reason)
 	}
+	gauge(descPortalOpen, float64(p.Connections), "connections")
+	gauge(descPortalOpen, float64(p.Polls), "polls")
 }
 
 // census counts the sessions.

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -130,4 +131,24 @@ func (d *device) compliant() {
 	if v := d.send(d.document()); v.Status != "Compliant" {
 		d.t.Fatalf("the verdict is %s: %s", v.Status, v.Message)
 	}
+}
+
+// poll asks for events and returns the status; 0 when the connection broke.
+func (d *device) poll(after uint64) int {
+	path := fmt.Sprintf("%s?%s=%s&%s=%d", report.PathEvents, report.QueryEventSessionID, d.id, report.QueryEventAfter, after)
+	signature, err := report.Sign(d.key, path, nil)
+	if err != nil {
+		return 0
+	}
+	r, err := http.NewRequest(http.MethodGet, d.base+path, nil)
+	if err != nil {
+		return 0
+	}
+	r.Header.Set(report.HeaderSignature, signature)
+	answer, err := d.http.Do(r)
+	if err != nil {
+		return 0
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
 }
