@@ -18,7 +18,9 @@ type LoginInput struct {
 // Login decides what an authenticated endpoint may do. The record returned is nil when
 // the profile rejects: a login that failed makes no session and changes none.
 //
-// The answer itself carries the grant, so a change under way has lost its point.
+// The answer itself carries the grant, so a change under way to the same grant has lost
+// its point. One to another grant may still reach the NAS after the answer: then the
+// grant of the answer is sent as a change of its own, and has the last word.
 func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*sessions.Session, authz.Decision) {
 	next := loginRecord(now, old, in)
 	if next.Posture.Status == sessions.Unknown {
@@ -29,14 +31,8 @@ func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*ses
 	if d.Profile.Reject {
 		return nil, d
 	}
-	if next.Change != nil {
-		next.Settled = sessions.Settled{
-			Serial: next.Change.Serial, Kind: next.Change.Kind, Profile: next.Change.Grant.Profile,
-			At: now, Outcome: "cancelled",
-		}
-		next.Change = nil
-	}
 	next.Grant = grantOf(&d)
+	supersede(now, old, next)
 	if d.Profile.Redirect != nil {
 		newTicket(now, next)
 	}
@@ -44,6 +40,33 @@ func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*ses
 		next.Posture.ValidUntil = now.Add(r.PendingAlarm)
 	}
 	return next, d
+}
+
+// stillFlying is how long a change that was given up here may be on its way: a request
+// is retransmitted for 30 s at most (MRD of RFC 5080 section 2.2.1).
+const stillFlying = 30 * time.Second
+
+func supersede(now time.Time, old, next *sessions.Session) {
+	next.Change = nil
+	if old == nil {
+		return
+	}
+	var profile string
+	var digest uint64
+	switch given := &old.Settled; {
+	case old.Change != nil:
+		profile, digest = old.Change.Grant.Profile, old.Change.Grant.Digest
+		next.Settled = sessions.Settled{
+			Serial: old.Change.Serial, Kind: old.Change.Kind, Profile: profile, At: now, Outcome: outcomeCancelled,
+		}
+	case given.Outcome == outcomeCancelled && now.Sub(given.At) < stillFlying:
+		profile, digest = given.Profile, next.Grant.Digest
+	default:
+		return
+	}
+	if profile != next.Grant.Profile || digest != next.Grant.Digest {
+		setChange(now, next, sessions.ChangePush, next.Grant, "a login overtook the change to "+profile)
+	}
 }
 
 func loginRecord(now time.Time, old *sessions.Session, in *LoginInput) *sessions.Session {

@@ -11,6 +11,9 @@ const (
 	OutcomeACK     = "ack"
 	OutcomeNAK     = "nak"
 	OutcomeSilence = "silent"
+
+	// outcomeCancelled: given up here, because the session ended or a login overtook it.
+	outcomeCancelled = "cancelled"
 )
 
 // causeNoSession is Error-Cause Session-Context-Not-Found (RFC 5176 section 3.5).

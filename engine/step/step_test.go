@@ -356,3 +356,33 @@ func TestSettle(t *testing.T) {
 		t.Error("a disconnect that was acknowledged leaves the session alive")
 	}
 }
+
+// TestLoginWhileAChangeIsUnderWay: the old push may be retransmitted after the Access-
+// Accept, so a login with another grant sends its own again, behind it; a login with the
+// grant that is on its way anyway ends the matter.
+func TestLoginWhileAChangeIsUnderWay(t *testing.T) {
+	r := rules(t)
+	opening := send(t, r, at(2), claim(t, r, at(1), login(t, r, at(0), nil)), "").Session
+	if opening.Change == nil || opening.Change.Grant.Profile != "FullAccess" {
+		t.Fatalf("%+v", opening.Change)
+	}
+	same := login(t, r, at(3), opening)
+	if same.Grant.Profile != "FullAccess" || same.Change != nil || same.Settled.Outcome != "cancelled" {
+		t.Fatalf("the same grant: %+v %+v", same.Change, same.Settled)
+	}
+	other := asa()
+	other.UserName = "somebody else"
+	s, _ := Login(at(3), opening, &LoginInput{Attributes: other, Method: "pap"}, r)
+	if s.Grant.Profile != "Posture_Redirect" || s.Change == nil || s.Change.Grant.Profile != "Posture_Redirect" ||
+		s.Change.Serial <= opening.Change.Serial || s.Epoch <= opening.Epoch {
+		t.Fatalf("another user: the push of full access has the last word: %+v", s.Change)
+	}
+	// The id begins again while the push of its life before may still be on its way.
+	ended := End(at(3), opening, "x")
+	if s = login(t, r, at(4), ended); s.Change == nil || s.Change.Grant.Profile != "Posture_Redirect" {
+		t.Fatalf("a new life: %+v", s.Change)
+	}
+	if s = login(t, r, at(40*time.Second), ended); s.Change != nil {
+		t.Fatalf("long after: %+v", s.Change)
+	}
+}
