@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -43,7 +44,19 @@ var programs = sync.OnceValue(func() (err error) {
 	return nil
 })
 
+// atOnce is how many tests run at once: they wait for children and timers most of the
+// time, one of them for fifteen seconds.
+const atOnce = "6"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	if built != "" {
 		os.RemoveAll(built)
