@@ -20,6 +20,14 @@ var redirectTo = regexp.MustCompile(`"url-redirect=(https://[^"]+)"`)
 // aclNamed finds the full name of a downloadable ACL.
 var aclNamed = regexp.MustCompile(`ACS:CiscoSecure-Defined-ACL=(#ACSACL#[^"]+)"`)
 
+// What radclient prints of a download: the entries, what it says against a Challenge, and
+// the State that brings the rest.
+var (
+	aclEntries  = regexp.MustCompile(`"ip:inacl#(\d+)=(permit tcp any host [\d.]+ eq 443)"`)
+	noAccept    = regexp.MustCompile(`\(\d+\) -: Expected Access-Accept got Access-Challenge\n`)
+	stateOfPart = regexp.MustCompile(`Received Access-Challenge [^$]*?\tState = (0x[0-9a-f]+)`)
+)
+
 func login(user, password, audit string) []string {
 	return []string{`User-Name = "` + user + `"`, `User-Password = "` + password + `"`, `Calling-Station-Id = "10.229.16.34"`, "NAS-IP-Address = 127.0.0.1",
 		`Cisco-AVPair = "audit-session-id=` + audit + `"`, `Cisco-AVPair += "mdm-tlv=device-platform=linux-64"`,
@@ -131,16 +139,28 @@ func TestRadclientDownloadsAnACL(t *testing.T) {
 	if name == nil {
 		t.Fatal("the Accept names no ACL")
 	}
-	entries := regexp.MustCompile(`"ip:inacl#(\d+)=(permit tcp any host [\d.]+ eq 443)"`)
-	complaint := regexp.MustCompile(`\(\d+\) -: Expected Access-Accept got Access-Challenge\n`)
-	state := regexp.MustCompile(`Received Access-Challenge [^$]*?\tState = (0x[0-9a-f]+)`)
-	got, parts, send := 0, 0, download(name[1])
+	downloadAll(t, a, name[1])
+	out := radclient(t, a.auth(), "auth", freeradius.ErrRefused, download("#ACSACL#-IP-NONE-00000000")...)
+	if !strings.Contains(out, "Received Access-Reject") {
+		t.Errorf("an ACL that does not exist:\n%s", out)
+	}
+	send := download(name[1])
+	send[2] = `Cisco-AVPair += "aaa:event=other"` // it does not say that it is a download
+	if out, err := freeradius.Client(t, a.auth(), "auth", sharedSecret, send...); !errors.Is(err, freeradius.ErrNoReply) {
+		t.Errorf("a login by the name of an ACL: %v\n%s", err, out)
+	}
+}
+
+// downloadAll gets every entry of the long ACL, in order.
+func downloadAll(t *testing.T, a *appliance, name string) {
+	t.Helper()
+	got, parts, send := 0, 0, download(name)
 	for {
 		// To radclient a Challenge is no Accept. It says so on standard error, which may
 		// come in the middle of an entry.
 		out, err := freeradius.Client(t, a.auth(), "auth", sharedSecret, send...)
-		out = complaint.ReplaceAllString(out, "")
-		for _, entry := range entries.FindAllStringSubmatch(out, -1) {
+		out = noAccept.ReplaceAllString(out, "")
+		for _, entry := range aclEntries.FindAllStringSubmatch(out, -1) {
 			if want := aclEntry(got); entry[1] != strconv.Itoa(got+1) || entry[2] != want {
 				t.Fatalf("entry %s is %q, want entry %d, %q", entry[1], entry[2], got+1, want)
 			}
@@ -150,23 +170,14 @@ func TestRadclientDownloadsAnACL(t *testing.T) {
 		if err == nil {
 			break
 		}
-		more := state.FindStringSubmatch(out)
+		more := stateOfPart.FindStringSubmatch(out)
 		if !errors.Is(err, freeradius.ErrRefused) || more == nil || parts > 10 {
 			t.Fatalf("part %d: %v\n%s", parts, err, out)
 		}
-		send = append(download(name[1]), "State = "+more[1])
+		send = append(download(name), "State = "+more[1])
 	}
 	if got != longEntries || parts < 2 {
 		t.Errorf("%d entries in %d parts, want %d in several", got, parts, longEntries)
-	}
-	out := radclient(t, a.auth(), "auth", freeradius.ErrRefused, download("#ACSACL#-IP-NONE-00000000")...)
-	if !strings.Contains(out, "Received Access-Reject") {
-		t.Errorf("an ACL that does not exist:\n%s", out)
-	}
-	send = download(name[1])
-	send[2] = `Cisco-AVPair += "aaa:event=other"` // it does not say that it is a download
-	if out, err := freeradius.Client(t, a.auth(), "auth", sharedSecret, send...); !errors.Is(err, freeradius.ErrNoReply) {
-		t.Errorf("a login by the name of an ACL: %v\n%s", err, out)
 	}
 }
 
