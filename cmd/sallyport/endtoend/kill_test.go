@@ -79,7 +79,7 @@ func (l *load) exchange(n *nas, to netip.AddrPort, pkt []byte, want radius.Code,
 	l.mu.Lock()
 	leaves()
 	l.mu.Unlock()
-	reply, err := n.try(to, pkt)
+	reply, err := l.reply(n, to, pkt)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var q, v radius.View
@@ -100,7 +100,25 @@ func (l *load) exchange(n *nas, to netip.AddrPort, pkt []byte, want radius.Code,
 	return true
 }
 
-// run opens a round's sessions from all senders at once; wait returns when they are done.
+// reply is what comes for one request. What a killed appliance sent is in the socket
+// before its end is known, so one more look suffices then.
+func (l *load) reply(n *nas, to netip.AddrPort, pkt []byte) ([]byte, error) {
+	if _, err := n.conn.WriteToUDPAddrPort(pkt, to); err != nil {
+		return nil, err
+	}
+	for late := time.Now().Add(patience); ; {
+		alive := l.a.running()
+		reply, err := n.read(10 * look)
+		if reply != nil || err != nil || !alive {
+			return reply, err
+		}
+		if time.Now().After(late) {
+			return nil, fmt.Errorf("no reply within %s from an appliance that runs", patience)
+		}
+	}
+}
+
+// run opens a round's sessions from all senders at once. wait returns when they are done.
 func (l *load) run(round int) (wait func()) {
 	var all sync.WaitGroup
 	for sender := range l.senders {
