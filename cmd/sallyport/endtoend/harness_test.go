@@ -183,6 +183,11 @@ func prepare(t *testing.T, edits ...string) *appliance {
 	}
 	a.write("sallyport.yaml", strings.NewReplacer("COAPORT", fmt.Sprint(a.coa), "LONGLINES", longACL()).Replace(text))
 	t.Cleanup(func() {
+		for _, bad := range []string{"panic", "DATA RACE"} {
+			if strings.Contains(a.log(), bad) {
+				t.Errorf("the appliance said %s", bad)
+			}
+		}
 		if t.Failed() {
 			t.Logf("the appliance said:\n%s", a.log())
 		}
