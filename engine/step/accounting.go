@@ -42,10 +42,13 @@ const (
 // towards the truth, and an ended session stays ended, so a duplicate, or a record that
 // arrives late, changes nothing that was right.
 //
-// A Start that happened after the end begins a new life of the id.
+// A Start that happened after the end begins a new life of the id. A Stop of the life
+// before that comes late, since it was sent again say, does not end this one.
 func Accounting(now time.Time, old *sessions.Session, in *AccountingInput) (*sessions.Session, string) {
 	var next *sessions.Session
 	switch {
+	case old != nil && ofLifeBefore(old, in):
+		return old, AcctStale
 	case old == nil:
 		next = fresh(now, &in.Attributes, nil)
 		next.Started = in.At
@@ -59,7 +62,9 @@ func Accounting(now time.Time, old *sessions.Session, in *AccountingInput) (*ses
 	stale := !next.Live() || in.At.Before(a.LastEvent)
 	if !stale {
 		in.apply(now, next)
-		setText(&next.UserName, in.UserName)
+		if !next.Authenticated { // else the name is proved, and this one only what the NAS writes
+			setText(&next.UserName, in.UserName)
+		}
 		a.LastEvent = in.At
 	}
 	next.LastSeen = now
@@ -85,6 +90,15 @@ func Accounting(now time.Time, old *sessions.Session, in *AccountingInput) (*ses
 		return next, AcctStale
 	}
 	return next, AcctUpdated
+}
+
+// ofLifeBefore says whether a Stop is of another session that had the same id: the NAS
+// gave it another number, and it happened before what is known of this one.
+func ofLifeBefore(s *sessions.Session, in *AccountingInput) bool {
+	if !s.Live() || in.Kind != AcctStop || in.AcctSessionID == "" || in.AcctSessionID == s.AcctSessionID {
+		return false
+	}
+	return in.At.Before(s.Started) || in.At.Before(s.Accounting.LastEvent)
 }
 
 // End closes a session for a reason other than its own Stop.

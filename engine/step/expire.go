@@ -19,7 +19,8 @@ const (
 // Deadline is when Expire has something to do for s; the zero time is never.
 func Deadline(s *sessions.Session, r *Rules) time.Time {
 	if !s.Live() {
-		return s.Ended.Add(r.KeepEnded)
+		// A NAS that was cut off tells of ends long ago; the record is kept from when it told.
+		return s.Changed.Add(r.KeepEnded)
 	}
 	at := purgeAt(s, r)
 	if v := s.Posture.ValidUntil; !v.IsZero() && v.Before(at) {

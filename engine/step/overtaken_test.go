@@ -1,0 +1,57 @@
+package step_test
+
+import (
+	"testing"
+	"time"
+
+	. "sallyport/engine/step"
+)
+
+// TestAStopOfTheLifeBefore: a Stop that was sent again, and comes when the same id is in
+// use again, ends nothing; neither its time nor its totals are the new life's.
+func TestAStopOfTheLifeBefore(t *testing.T) {
+	r := rules(t)
+	stop := &AccountingInput{Attributes: asa(), Kind: AcctStop, At: at(60 * time.Second), InOctets: 1000, SessionTime: 60}
+	first, _ := Accounting(at(60*time.Second), login(t, r, at(0), nil), stop)
+	second := asa()
+	second.AcctSessionID = "63815AB0"
+	next, _ := Login(at(90*time.Second), first, &LoginInput{Attributes: second, Method: "pap"}, r)
+	next, _ = Accounting(at(91*time.Second), next, &AccountingInput{Attributes: second, Kind: AcctStart, At: at(91 * time.Second)})
+	late, what := Accounting(at(95*time.Second), next, stop)
+	if !late.Live() || what != AcctStale || late.Accounting.InOctets != 0 || late.AcctSessionID != "63815AB0" {
+		t.Errorf("%s, live %v, %d octets of %s", what, late.Live(), late.Accounting.InOctets, late.AcctSessionID)
+	}
+	own, what := Accounting(at(96*time.Second), late, &AccountingInput{Attributes: second, Kind: AcctStop, At: at(96 * time.Second)})
+	if own.Live() || what != AcctEnded {
+		t.Errorf("its own Stop: %s, live %v", what, own.Live())
+	}
+}
+
+// TestAccountingProvesNoIdentity: the name in an accounting record is what the NAS calls
+// the user, often without its realm, and was not authenticated.
+func TestAccountingProvesNoIdentity(t *testing.T) {
+	r := rules(t)
+	in := &AccountingInput{Attributes: asa(), Kind: AcctInterim, At: at(time.Second)}
+	in.UserName = "administrator"
+	if s, _ := Accounting(at(time.Second), login(t, r, at(0), nil), in); s.UserName != "cisco" {
+		t.Errorf("authenticated as cisco, now %q", s.UserName)
+	}
+	if s, _ := Accounting(at(time.Second), nil, in); s.UserName != "administrator" {
+		t.Errorf("%q: a session that was not authenticated here has the name its NAS gives", s.UserName)
+	}
+}
+
+// TestAnOldStopIsNotForgottenAtOnce: an ended session is kept from when we learn of its
+// end. A NAS that was cut off tells of ends long ago, and with the record would go the
+// counters by which late news and old tickets are known.
+func TestAnOldStopIsNotForgottenAtOnce(t *testing.T) {
+	r := rules(t)
+	now := at(100 * time.Hour)
+	s, _ := Accounting(now, login(t, r, at(0), nil), &AccountingInput{Attributes: asa(), Kind: AcctStop, At: at(time.Hour)})
+	if kept, what := Expire(now.Add(time.Second), s, r); kept != s || what != ExpiredNothing {
+		t.Errorf("%s at once, want it kept for %s", what, r.KeepEnded)
+	}
+	if _, what := Expire(now.Add(r.KeepEnded), s, r); what != ExpiredForget {
+		t.Errorf("%q after %s", what, r.KeepEnded)
+	}
+}
