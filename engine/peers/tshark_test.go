@@ -99,20 +99,14 @@ type frame struct {
 var fieldNames = []string{"frame.number", "udp.srcport", "udp.dstport", "radius.code", "radius.avp.type", "_ws.expert.severity", "_ws.expert.message",
 	"_ws.malformed", "radius.authenticator.valid", "radius.authenticator.invalid"}
 
-// decode has tshark read what it captured, with a shared secret for what can be verified.
-func (c *capture) decode(secret string) (frames []frame) {
+// read has tshark print what it captured, with a shared secret for what can be verified.
+func (c *capture) read(secret string, args ...string) string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	args := []string{"-r", c.file, "-o", "radius.shared_secret:" + secret, "-o", "radius.validate_authenticator:TRUE",
-		"-T", "fields", "-E", "separator=/t", "-E", "aggregator=|"}
-	for _, name := range fieldNames {
-		args = append(args, "-e", name)
-	}
-	var ports []string
+	args = append([]string{"-r", c.file, "-o", "radius.shared_secret:" + secret, "-o", "radius.validate_authenticator:TRUE"}, args...)
 	for _, p := range c.ports {
 		args = append(args, "-d", fmt.Sprintf("udp.port==%d,radius", p))
-		ports = append(ports, strconv.Itoa(int(p)))
 	}
 	var fault bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.program, args...)
@@ -121,7 +115,21 @@ func (c *capture) decode(secret string) (frames []frame) {
 	if err != nil {
 		c.t.Fatalf("tshark %q: %v: %s", args, err, fault.String())
 	}
-	for line := range strings.Lines(string(out)) {
+	return string(out)
+}
+
+// decode is every packet that was captured, without the marks.
+func (c *capture) decode(secret string) (frames []frame) {
+	c.t.Helper()
+	args := []string{"-T", "fields", "-E", "separator=/t", "-E", "aggregator=|"}
+	for _, name := range fieldNames {
+		args = append(args, "-e", name)
+	}
+	var ports []string
+	for _, p := range c.ports {
+		ports = append(ports, strconv.Itoa(int(p)))
+	}
+	for line := range strings.Lines(c.read(secret, args...)) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		if len(f) != len(fieldNames) {
 			c.t.Fatalf("tshark printed %d fields, want %d: %q", len(f), len(fieldNames), line)
@@ -214,6 +222,13 @@ func TestTsharkReadsEverything(t *testing.T) {
 	t.Logf("of the packets of others tshark says %q", others)
 	if !slices.ContainsFunc(others, func(s string) bool { return strings.HasPrefix(s, "severity") }) {
 		t.Error("tshark does not complain about the packet that is wrong")
+	}
+	// That a value has the wrong length or an attribute no name is no complaint to tshark:
+	// it says so in the text.
+	for line := range strings.Lines(c.read(sharedSecret, "-V", "-Y", fmt.Sprintf("udp.srcport in {%s,%s} || udp.dstport == %s", auth, acct, dynamic))) {
+		if strings.Contains(line, "AVP: ") && (strings.Contains(line, "wrong length") || strings.Contains(line, "Unknown-Attribute")) {
+			t.Errorf("an attribute of the appliance: %s", strings.TrimSpace(line))
+		}
 	}
 	wrong := 0
 	for _, f := range c.decode("another secret") {
