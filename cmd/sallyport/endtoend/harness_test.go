@@ -106,6 +106,7 @@ func start(t *testing.T, log, program string, args ...string) *child {
 		return strings.HasPrefix(v, "SALLYPORT_") || strings.HasPrefix(v, "NOTIFY_SOCKET=")
 	})
 	c.cmd.Stdout, c.cmd.Stderr = out, out
+	c.cmd.SysProcAttr = attributes()
 	must(t, c.cmd.Start())
 	go func() {
 		defer close(c.ended)
