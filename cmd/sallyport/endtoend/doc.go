@@ -2,9 +2,9 @@
 // with an appliance of its own as a child process on loopback.
 //
 //	radclient, tshark, FreeRADIUS   peers that share no code with us
-//	story, crash                    the real agent against a fixture tree, and SIGKILL
+//	story, crash, kill              the real agent against a fixture tree, and SIGKILL
 //	wrong                           everything that must be refused, over real sockets
-//	operate                         signals, reload, a second instance
+//	operate, signals                signals, reload, a second instance
 //
 // What a test needs and a machine has not is named where the test is skipped.
 package endtoend
