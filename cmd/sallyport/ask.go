@@ -12,7 +12,7 @@ import (
 )
 
 type sessionsCmd struct {
-	Config string   `help:"Configuration file." default:"${config}" placeholder:"FILE"`
+	target
 	ID     string   `arg:"" optional:"" help:"Show one session with everything that is known of it."`
 	JSON   bool     `name:"json" help:"One JSON object a line."`
 	Follow bool     `help:"Go on showing the session's rows of the live log, or all of them."`
@@ -26,7 +26,7 @@ var sessionColumns = []column{{"SESSION", "session_id", 24}, {"STATE", "state", 
 
 // Run shows the sessions.
 func (c *sessionsCmd) Run() error {
-	ctl, err := dial(c.Config)
+	ctl, err := c.dial()
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func filters(words []string) (url.Values, error) {
 }
 
 type livelogCmd struct {
-	Config string   `help:"Configuration file." default:"${config}" placeholder:"FILE"`
+	target
 	JSON   bool     `name:"json" help:"One JSON object a line."`
 	Follow bool     `short:"f" help:"Go on as decisions are made."`
 	Last   int      `default:"20" help:"How many of the newest rows to begin with."`
@@ -105,7 +105,7 @@ var livelogColumns = []column{{"TIME", "time", 23}, {"STATUS", "status", 7}, {"K
 
 // Run shows the live log.
 func (c *livelogCmd) Run() error {
-	ctl, err := dial(c.Config)
+	ctl, err := c.dial()
 	if err != nil {
 		return err
 	}
@@ -145,10 +145,10 @@ func counters(ctl *control) error {
 }
 
 type reportCmd struct {
-	Kind   string `arg:"" enum:"condition,endpoint,detail" help:"condition, endpoint or detail."`
-	Config string `help:"Configuration file." default:"${config}" placeholder:"FILE"`
-	JSON   bool   `name:"json" help:"One JSON object a line."`
-	Since  string `help:"From this moment on: RFC 3339, a date, or a span such as 24h." default:"24h" placeholder:"T"`
+	Kind string `arg:"" enum:"condition,endpoint,detail" help:"condition, endpoint or detail."`
+	target
+	JSON  bool   `name:"json" help:"One JSON object a line."`
+	Since string `help:"From this moment on: RFC 3339, a date, or a span such as 24h." default:"24h" placeholder:"T"`
 }
 
 var reportColumns = map[string][]column{
@@ -166,7 +166,7 @@ func (c *reportCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	ctl, err := dial(c.Config)
+	ctl, err := c.dial()
 	if err != nil {
 		return err
 	}
@@ -199,12 +199,12 @@ type coaCmd struct {
 // coaTarget is what the three have in common.
 type coaTarget struct {
 	Target string `arg:"" help:"Session id; for test the name of a NAS."`
-	Config string `help:"Configuration file." default:"${config}" placeholder:"FILE"`
-	JSON   bool   `name:"json" help:"One JSON object a line."`
+	target
+	JSON bool `name:"json" help:"One JSON object a line."`
 }
 
 func (c *coaTarget) post(verb string) error {
-	ctl, err := dial(c.Config)
+	ctl, err := c.dial()
 	if err != nil {
 		return err
 	}
@@ -231,13 +231,13 @@ func (c *disconnectCmd) Run() error { return c.post("disconnect") }
 func (c *coaTestCmd) Run() error { return c.post("test") }
 
 type statusCmd struct {
-	Config string `help:"Configuration file." default:"${config}" placeholder:"FILE"`
-	JSON   bool   `name:"json" help:"One JSON object."`
+	target
+	JSON bool `name:"json" help:"One JSON object."`
 }
 
 // Run shows the appliance's status.
 func (c *statusCmd) Run() error {
-	ctl, err := dial(c.Config)
+	ctl, err := c.dial()
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,21 @@ import (
 // control talks to the running appliance through the Unix socket in its state directory.
 type control struct{ client *console.Client }
 
-// dial finds the socket by the configuration. Nothing but the state directory is taken
-// from it, so that the tools work beside a configuration that is just being edited.
-func dial(configFile string) (*control, error) {
-	state, err := config.StateDirectory(configFile)
-	if err != nil {
-		return nil, exit{2, err}
+// target says which appliance on this machine is meant.
+type target struct {
+	Config string `help:"Configuration file, which names the state directory." default:"${config}" placeholder:"FILE"`
+	State  string `help:"State directory of the appliance, when the configuration cannot be read." placeholder:"DIR"`
+}
+
+// dial finds the control socket. Nothing but the state directory is taken from the
+// configuration, so that the tools work beside one that is just being edited.
+func (t *target) dial() (*control, error) {
+	state := t.State
+	if state == "" {
+		var err error
+		if state, err = config.StateDirectory(t.Config); err != nil {
+			return nil, exit{2, fmt.Errorf("%w\n--state DIR names the state directory without the configuration", err)}
+		}
 	}
 	return &control{console.NewClient(filepath.Join(state, "control.sock"))}, nil
 }

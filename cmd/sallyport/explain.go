@@ -75,7 +75,7 @@ func (c *explainCmd) input(snap *policy.Snapshot) (*authz.Input, error) {
 
 // running asks the appliance about one of its sessions.
 func (c *explainCmd) running() error {
-	ctl, err := dial(c.Config)
+	ctl, err := (&target{Config: c.Config}).dial()
 	if err != nil {
 		return err
 	}

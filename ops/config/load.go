@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -190,6 +191,9 @@ func StateDirectory(path string) (string, error) {
 	c, _, faults := Load(path)
 	if c == nil {
 		return "", faults.Err()
+	}
+	if c.Appliance.State.Value == "" {
+		return "", fmt.Errorf("%s does not say appliance.state", path)
 	}
 	return c.Appliance.State.Value, nil
 }
