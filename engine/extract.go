@@ -8,6 +8,7 @@ import (
 
 	"sallyport/engine/step"
 	"sallyport/netio/radius"
+	"sallyport/netio/report"
 	"sallyport/sessions"
 )
 
@@ -21,8 +22,8 @@ const macsMax = 16
 // how a NAS without audit-session-id tells accounting records apart (RFC 2865 section 5.25).
 const classPrefix = "SP:"
 
-// clean copies text out of a packet: valid UTF-8, no control characters, no blanks at
-// the ends. What a NAS sends ends up in tables, logs and pages.
+// clean copies text out of a packet: valid UTF-8, nothing that moves a cursor or
+// turns the writing round, no blanks at the ends. What a NAS sends ends up in tables, logs and pages.
 func clean(b []byte) string {
 	b = b[:min(len(b), textMax)]
 	plain := true
@@ -36,7 +37,7 @@ func clean(b []byte) string {
 		return string(bytes.Trim(b, " "))
 	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || r == utf8.RuneError {
+		if report.Deceiving(r) || r == utf8.RuneError {
 			return '?'
 		}
 		return r

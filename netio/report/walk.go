@@ -40,12 +40,12 @@ func (w *walker) count(name string, n, most int) bool {
 
 // text is free text: what shows as nothing, or as something else, is not in it.
 func (w *walker) text(name string, s *string, octetsMax int) {
-	w.chars(name, s, octetsMax, deceiving)
+	w.chars(name, s, octetsMax, Deceiving)
 }
 
 // message is text for a person; it may have lines.
 func (w *walker) message(name string, s *string) {
-	w.chars(name, s, messageMax, func(r rune) bool { return r != '\n' && deceiving(r) })
+	w.chars(name, s, messageMax, func(r rune) bool { return r != '\n' && Deceiving(r) })
 }
 
 func (w *walker) chars(name string, s *string, octetsMax int, bad func(rune) bool) {
@@ -66,7 +66,7 @@ func (w *walker) texts(name string, list *[]string, most, octetsMax int) {
 	if w.tidy {
 		*list = slices.Clone((*list)[:min(len(*list), most)])
 		for i := range *list {
-			(*list)[i] = clean((*list)[i], octetsMax, deceiving)
+			(*list)[i] = clean((*list)[i], octetsMax, Deceiving)
 		}
 		*list = slices.DeleteFunc(*list, func(s string) bool { return s == "" })
 		return
@@ -127,9 +127,9 @@ func (w *walker) seconds(name string, n int) {
 	}
 }
 
-// deceiving says which characters make a line of a log or a page show something else:
+// Deceiving says which characters make a line of a log or a page show something else:
 // controls, line and paragraph separators, and changes of writing direction.
-func deceiving(r rune) bool {
+func Deceiving(r rune) bool {
 	switch {
 	case r < 0x20, r >= 0x7f && r < 0xa0:
 		return true
