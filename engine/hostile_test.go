@@ -2,8 +2,58 @@ package engine
 
 import (
 	"testing"
+	"time"
 
+	"sallyport/engine/step"
+	"sallyport/netio/report"
+	"sallyport/sessions/store"
 )
+
+// TestARetryIsNotAcknowledgedEarly: a report and its retry can come to the core in one
+// group. When that is not kept, neither has an answer: the retry's would say that the
+// report was.
+func TestARetryIsNotAcknowledgedEarly(t *testing.T) {
+	r := newRig(t, 1700)
+	nonce := r.bound(audit)
+	event := func() *reportEvent {
+		doc := &report.Report{V: 1, SessionID: audit, Seq: 1, Nonce: nonce, Facts: report.Facts{USB: &report.USB{}}}
+		return &reportEvent{in: step.ReportInput{Report: doc, Hash: []byte("h"), Key: r.spki()}, finished: make(chan struct{})}
+	}
+	r.e.journal.SetFreeMin(1 << 62)
+	release := r.occupy()
+	first, retry := event(), event()
+	r.e.core.submit(first)
+	r.e.core.submit(retry)
+	release()
+	<-first.finished
+	<-retry.finished
+	if !retry.judged.Again {
+		t.Fatal("the two were not in one group")
+	}
+	for _, ev := range []*reportEvent{first, retry} {
+		if ev.judged.Problem == nil || ev.judged.Problem.Code != report.CodeStorage {
+			t.Errorf("again %v: %v, want %s", ev.judged.Again, ev.judged.Problem, report.CodeStorage)
+		}
+	}
+	r.e.journal.SetFreeMin(store.FreeMin)
+}
+
+// holdEvent keeps the core busy until it is released.
+type holdEvent struct{ held, release chan struct{} }
+
+func (ev *holdEvent) step(*core, time.Time) {
+	close(ev.held)
+	<-ev.release
+}
+func (ev *holdEvent) done(*core, error) {}
+
+// occupy lets events gather, so that they are one group.
+func (r *rig) occupy() (release func()) {
+	ev := &holdEvent{make(chan struct{}), make(chan struct{})}
+	r.e.core.submit(ev)
+	<-ev.held
+	return func() { close(ev.release) }
+}
 
 // TestTextThatMovesTheCursor: C1 controls and marks of writing direction do on a terminal
 // and on a page what escapes do.

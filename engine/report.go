@@ -245,8 +245,8 @@ func (ev *reportEvent) step(c *core, now time.Time) {
 
 func (ev *reportEvent) done(c *core, err error) {
 	defer close(ev.finished)
-	if err != nil && ev.judged.Problem == nil && !ev.judged.Again {
-		ev.judged.Problem = errStorage
+	if err != nil && ev.judged.Problem == nil {
+		ev.judged.Problem = errStorage // for a retry too: what it repeats may be of this very group
 	}
 	if p := ev.judged.Problem; p != nil {
 		s := ev.before
