@@ -250,7 +250,7 @@ func (ev *loginEvent) done(c *core, err error) {
 	if ev.next != nil && err == nil && ev.q.snap != c.e.snapshot() {
 		// The configuration changed while the password was hashed. The request was judged by
 		// the one that it came under; the session lives under the new one.
-		c.submit(&reauthorizeEvent{ids: []sessions.ID{ev.next.ID}, finished: make(chan struct{})})
+		c.later(&reauthorizeEvent{ids: []sessions.ID{ev.next.ID}, finished: make(chan struct{})})
 	}
 }
 

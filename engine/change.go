@@ -97,9 +97,11 @@ func (e *Engine) settled(all []coa.Settlement) {
 	}
 }
 
-// settleLater queues a settlement without ever blocking the core on itself.
-func (c *core) settleLater(one settlement) {
-	ev := &settleEvent{in: one}
+// settleLater queues a settlement.
+func (c *core) settleLater(one settlement) { c.later(&settleEvent{in: one}) }
+
+// later queues an event that must not be lost, without ever blocking the core on itself.
+func (c *core) later(ev event) {
 	if !c.submit(ev) {
 		go func() { _ = c.submitWait(c.e.life, ev) }()
 	}
@@ -129,9 +131,9 @@ func (ev *settleEvent) done(c *core, err error) {
 	}
 	e := c.e
 	if err != nil {
-		// The NAS has answered and the disk has not: the change stays open in the journal
-		// and is sent again after a restart, which the NAS takes as what it has already.
-		e.log.Error("a settled change could not be kept", "session", ev.in.Session, "error", err)
+		// The NAS has answered and the disk has not: the next tick tries again. After a restart
+		// the change is sent again, which the NAS takes as what it has already.
+		c.unsettled = append(c.unsettled, ev.in)
 		return
 	}
 	e.livelog.Add(ev.row(e))

@@ -57,6 +57,7 @@ type core struct {
 	deadlines deadlines
 	unsent    map[sessions.ID]struct{} // changes that the CoA engine had no room for
 	decisions uint64
+	unsettled []settlement             // answers of NASes that the journal had no room for
 	nextTick  time.Time
 	nextTrim  time.Time
 }

@@ -55,6 +55,31 @@ func (r *rig) occupy() (release func()) {
 	return func() { close(ev.release) }
 }
 
+// TestAnAnswerOutlivesDiskTrouble: the NAS acknowledges while nothing can be written.
+// What it holds is written down once that is possible again.
+func TestAnAnswerOutlivesDiskTrouble(t *testing.T) {
+	nas, port := script(t)
+	r := newRig(t, port)
+	nonce := r.bound(audit)
+	nas.Late()
+	if _, err := r.report(audit, 1, nonce, ""); err != nil {
+		t.Fatal(err)
+	}
+	nas.Await(1)
+	r.e.journal.SetFreeMin(1 << 62)
+	failed := r.e.counters.failed.Load()
+	nas.Release()
+	await(t, "a commit that fails", func() bool { return r.e.counters.failed.Load() > failed })
+	if r.session(audit).Grant.Profile != "Posture_Redirect" {
+		t.Fatal("something was published that is not on disk")
+	}
+	r.e.journal.SetFreeMin(store.FreeMin)
+	await(t, "full access noted", func() bool {
+		s := r.session(audit)
+		return s.Change == nil && s.Grant.Profile == "FullAccess"
+	})
+}
+
 // TestTextThatMovesTheCursor: C1 controls and marks of writing direction do on a terminal
 // and on a page what escapes do.
 func TestTextThatMovesTheCursor(t *testing.T) {

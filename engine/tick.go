@@ -28,6 +28,10 @@ func (c *core) tick(now time.Time) []event {
 			break
 		}
 	}
+	for _, one := range c.unsettled {
+		out = append(out, &settleEvent{in: one})
+	}
+	c.unsettled = nil
 	if !now.Before(c.nextTrim) {
 		c.nextTrim = now.Add(trimEvery)
 		if err := c.store.DropReports(now.Add(-c.e.snapshot().Config.Records.Keep)); err != nil {
