@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"sallyport/engine/record"
@@ -50,14 +51,14 @@ type core struct {
 
 	// Of the group at hand:
 	pending     map[sessions.ID]*sessions.Session // nil: to be forgotten
-	pendingAcct map[[2]string]sessions.ID         // by NAS and Acct-Session-Id, not yet in the table's index
+	pendingAcct map[acctKey]sessions.ID           // not yet in the table's index
 	order       []sessions.ID
 	reports     []postureRow
 
 	deadlines deadlines
 	unsent    map[sessions.ID]struct{} // changes that the CoA engine had no room for
-	decisions uint64
 	unsettled []settlement             // answers of NASes that the journal had no room for
+	decisions uint64
 	nextTick  time.Time
 	nextTrim  time.Time
 }
@@ -71,7 +72,7 @@ type postureRow struct {
 func newCore(e *Engine, table *sessions.Table, journal *store.Store) *core {
 	return &core{
 		e: e, table: table, store: journal, events: make(chan event, queueMax),
-		pending: map[sessions.ID]*sessions.Session{}, pendingAcct: map[[2]string]sessions.ID{},
+		pending: map[sessions.ID]*sessions.Session{}, pendingAcct: map[acctKey]sessions.ID{},
 		deadlines: newDeadlines(), unsent: map[sessions.ID]struct{}{},
 	}
 }
@@ -225,7 +226,7 @@ func (c *core) put(old, next *sessions.Session) {
 	}
 	c.pending[next.ID] = next
 	if next.AcctSessionID != "" {
-		c.pendingAcct[[2]string{next.NAS, next.AcctSessionID}] = next.ID
+		c.pendingAcct[acctKey{next.NASAddress, next.AcctSessionID}] = next.ID
 	}
 }
 
@@ -236,12 +237,18 @@ func (c *core) forget(id sessions.ID) {
 	c.pending[id] = nil
 }
 
+// acctKey is a session as its NAS counts it.
+type acctKey struct {
+	nas  netip.Addr
+	acct string
+}
+
 // byAcctSessionID finds a session by the NAS's own number.
-func (c *core) byAcctSessionID(nas, acct string) *sessions.Session {
+func (c *core) byAcctSessionID(nas netip.Addr, acct string) *sessions.Session {
 	if acct == "" {
 		return nil
 	}
-	if id, ok := c.pendingAcct[[2]string{nas, acct}]; ok {
+	if id, ok := c.pendingAcct[acctKey{nas, acct}]; ok {
 		return c.get(id)
 	}
 	if s := c.table.ByAcctSessionID(nas, acct); s != nil {
@@ -265,7 +272,7 @@ func (c *core) resolve(a *step.Attributes) (old *sessions.Session, conflict bool
 		}
 		return old, false
 	}
-	if old = c.byAcctSessionID(a.NAS, a.AcctSessionID); old != nil {
+	if old = c.byAcctSessionID(a.NASAddress, a.AcctSessionID); old != nil {
 		a.ID = old.ID
 		return old, false
 	}

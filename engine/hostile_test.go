@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"sallyport/engine/step"
+	"sallyport/netio/radius"
 	"sallyport/netio/report"
 	"sallyport/sessions/store"
 )
@@ -78,6 +81,32 @@ func TestAnAnswerOutlivesDiskTrouble(t *testing.T) {
 		s := r.session(audit)
 		return s.Change == nil && s.Grant.Profile == "FullAccess"
 	})
+}
+
+// TestNumbersAreTheirNASesOwn: two switches under one entry count their sessions alike
+// (RFC 2866 section 5.5: unique for the one that sends it).
+func TestNumbersAreTheirNASesOwn(t *testing.T) {
+	r := newRig(t, 1700)
+	text := strings.Replace(read(t, r.dir+"/sallyport.yaml"), "name: ios, address: 127.0.0.2", "name: ios, address: 127.0.0.128/25", 1)
+	r.write("sallyport.yaml", text)
+	if err := r.e.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	one, other := netip.MustParseAddrPort("127.0.0.130:20000"), netip.MustParseAddrPort("127.0.0.131:20000")
+	for _, from := range []netip.AddrPort{one, other} {
+		if v := r.exchange(from, 1, r.acct(step.AcctStart, "", nil)); v.Code() != radius.AccountingResponse {
+			t.Fatal(v.Code())
+		}
+	}
+	if n := r.e.table.Len(); n != 2 {
+		t.Fatalf("%d sessions of two switches", n)
+	}
+	r.exchange(other, 1, r.acct(step.AcctStop, "", nil))
+	for s := range r.e.table.All() {
+		if s.Live() != (s.NASAddress == one.Addr()) {
+			t.Errorf("the session of %s: live %v", s.NASAddress, s.Live())
+		}
+	}
 }
 
 // TestTextThatMovesTheCursor: C1 controls and marks of writing direction do on a terminal

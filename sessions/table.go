@@ -23,8 +23,12 @@ type Table struct {
 	address *multiIndex[netip.Addr] // Framed-IP-Address, v4 and v6
 }
 
-// acctKey is unique per NAS only (RFC 2866 section 5.5).
-type acctKey struct{ nas, acctSessionID string }
+// acctKey is unique per NAS only (RFC 2866 section 5.5): per address, since one entry of
+// the configuration may stand for many devices.
+type acctKey struct {
+	nas           netip.Addr
+	acctSessionID string
+}
 
 // NewTable makes an empty table.
 func NewTable() *Table {
@@ -68,9 +72,9 @@ func (t *Table) All() iter.Seq[*Session] {
 	}
 }
 
-// ByAcctSessionID finds the session a NAS knows by its own number. A NAS that gives a
+// ByAcctSessionID finds the session that the NAS at an address knows by its own number. A NAS that gives a
 // number again, after a reboot say, means the newest session that has it.
-func (t *Table) ByAcctSessionID(nas, acctSessionID string) *Session {
+func (t *Table) ByAcctSessionID(nas netip.Addr, acctSessionID string) *Session {
 	key := acctKey{nas, acctSessionID}
 	var found *Session
 	for n := uint32(0); n < t.acct.count(key); n++ {
@@ -164,7 +168,7 @@ func acctKeyOf(s *Session) acctKey {
 	if s == nil || s.AcctSessionID == "" {
 		return acctKey{}
 	}
-	return acctKey{s.NAS, s.AcctSessionID}
+	return acctKey{s.NASAddress, s.AcctSessionID}
 }
 
 func acctKeys(s *Session) []acctKey {

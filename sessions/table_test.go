@@ -19,11 +19,13 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
+var nasAddr = netip.MustParseAddr("10.48.66.202")
+
 func randomSession(rng *rand.Rand, version uint64) *Session {
 	n := rng.IntN(300)
 	s := &Session{
 		ID: ID(fmt.Sprintf("0a3042ca%08x56e2dce3", n)), Version: version,
-		NAS: fmt.Sprintf("nas-%d", rng.IntN(3)), AcctSessionID: fmt.Sprintf("%08X", rng.IntN(200)),
+		NAS: "switches", NASAddress: netip.AddrFrom4([4]byte{10, 0, 0, byte(rng.IntN(3))}), AcctSessionID: fmt.Sprintf("%08X", rng.IntN(200)),
 		CallingStationID: fmt.Sprintf("10.229.16.%d", rng.IntN(4)),
 		Started:          t0.Add(time.Duration(rng.IntN(1000)) * time.Second),
 	}
@@ -71,7 +73,7 @@ func compareIndexes(t *testing.T, table *Table, model map[ID]*Session, ask *Sess
 	var acct []*Session
 	var station, address []ID
 	for _, s := range model {
-		if s.NAS == ask.NAS && s.AcctSessionID == ask.AcctSessionID {
+		if s.NASAddress == ask.NASAddress && s.AcctSessionID == ask.AcctSessionID {
 			acct = append(acct, s)
 		}
 		if s.Live() && s.CallingStationID == ask.CallingStationID {
@@ -81,9 +83,9 @@ func compareIndexes(t *testing.T, table *Table, model map[ID]*Session, ask *Sess
 			address = append(address, s.ID)
 		}
 	}
-	got := table.ByAcctSessionID(ask.NAS, ask.AcctSessionID)
+	got := table.ByAcctSessionID(ask.NASAddress, ask.AcctSessionID)
 	if (got == nil) != (len(acct) == 0) || got != nil && !slices.Contains(acct, got) {
-		t.Fatalf("ByAcctSessionID(%s, %s) = %v of %d", ask.NAS, ask.AcctSessionID, got, len(acct))
+		t.Fatalf("ByAcctSessionID(%s, %s) = %v of %d", ask.NASAddress, ask.AcctSessionID, got, len(acct))
 	}
 	sameIDs(t, "ByStation", table.ByStation(ask.CallingStationID), station)
 	if ask.FramedIP.IsValid() {
@@ -111,7 +113,7 @@ func TestReadersNeverMissASession(t *testing.T) {
 	table := NewTable()
 	var stay []ID
 	for i := range 500 {
-		s := &Session{ID: ID(fmt.Sprintf("stay-%d", i)), AcctSessionID: fmt.Sprint(i), NAS: "n"}
+		s := &Session{ID: ID(fmt.Sprintf("stay-%d", i)), AcctSessionID: fmt.Sprint(i), NASAddress: nasAddr}
 		table.Put(s)
 		stay = append(stay, s.ID)
 	}
@@ -125,7 +127,7 @@ func TestReadersNeverMissASession(t *testing.T) {
 					t.Errorf("%s not found", id)
 					return
 				}
-				if s := table.ByAcctSessionID("n", fmt.Sprint(i%len(stay))); s == nil {
+				if s := table.ByAcctSessionID(nasAddr, fmt.Sprint(i%len(stay))); s == nil {
 					t.Errorf("acct %d not found", i%len(stay))
 					return
 				}
@@ -141,7 +143,7 @@ func TestReadersNeverMissASession(t *testing.T) {
 		}
 		if i%10 == 0 {
 			k := rng.IntN(len(stay))
-			table.Put(&Session{ID: stay[k], AcctSessionID: fmt.Sprint(k), NAS: "n", Version: uint64(i)})
+			table.Put(&Session{ID: stay[k], AcctSessionID: fmt.Sprint(k), NASAddress: nasAddr, Version: uint64(i)})
 		}
 	}
 	stop.Store(true)
@@ -166,9 +168,9 @@ func TestManyShareAKey(t *testing.T) {
 
 func TestReaderDoesNotAllocate(t *testing.T) {
 	table := NewTable()
-	table.Put(&Session{ID: "0a3042ca0001d00056e2dce3", NAS: "asa", AcctSessionID: "63815AAF"})
+	table.Put(&Session{ID: "0a3042ca0001d00056e2dce3", NASAddress: nasAddr, AcctSessionID: "63815AAF"})
 	n := testing.AllocsPerRun(1000, func() {
-		if table.Get("0a3042ca0001d00056e2dce3") == nil || table.ByAcctSessionID("asa", "63815AAF") == nil {
+		if table.Get("0a3042ca0001d00056e2dce3") == nil || table.ByAcctSessionID(nasAddr, "63815AAF") == nil {
 			t.Fatal("not found")
 		}
 	})
