@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"sallyport/engine/step"
 	"sallyport/netio/radius"
 	"sallyport/netio/report"
+	"sallyport/sessions"
 	"sallyport/sessions/store"
 )
 
@@ -106,6 +109,20 @@ func TestNumbersAreTheirNASesOwn(t *testing.T) {
 		if s.Live() != (s.NASAddress == one.Addr()) {
 			t.Errorf("the session of %s: live %v", s.NASAddress, s.Live())
 		}
+	}
+}
+
+// TestNobodyWaitsForACoreThatEnded: an operator's wish that comes during a stop.
+func TestNobodyWaitsForACoreThatEnded(t *testing.T) {
+	r := newRig(t, 1700)
+	e := r.e
+	r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit))
+	r.close()
+	ev := &operatorEvent{id: sessions.ID(audit), kind: sessions.ChangeDisconnect, finished: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := e.ask(ctx, ev, ev.finished); !errors.Is(err, errBusy) || ctx.Err() != nil {
+		t.Errorf("%v, context %v", err, ctx.Err())
 	}
 }
 

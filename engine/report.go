@@ -104,8 +104,14 @@ func (e *Engine) ask(ctx context.Context, ev event, done <-chan struct{}) error 
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return errBusy
+	case <-e.coreDone:
+		select {
+		case <-done: // it was the core's last work
+			return nil
+		default:
+		}
 	}
+	return errBusy
 }
 
 // Claim binds a device key to a session.
