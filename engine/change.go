@@ -3,12 +3,14 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"sallyport/coa"
 	"sallyport/coa/recipe"
 	"sallyport/engine/record"
 	"sallyport/engine/step"
+	"sallyport/netio/report"
 	"sallyport/sessions"
 )
 
@@ -81,12 +83,20 @@ type settlement struct {
 	asked, answered string
 }
 
+var ticketText = regexp.MustCompile(report.QueryTicket + `=[\w-]+`)
+
+// hideTicket takes the ticket out of a redirect URL: whoever reads the live log must not
+// be able to report for the session.
+func hideTicket(words string) string {
+	return ticketText.ReplaceAllLiteralString(words, report.QueryTicket+"=[hidden]")
+}
+
 // settled is the CoA engine's report of how changes ended. A change that was given up
 // because the engine closes is not settled: it stays open in the journal.
 func (e *Engine) settled(all []coa.Settlement) {
 	for i := range all {
 		if one := &all[i]; one.Action() != coa.Reopen {
-			s := settlement{Settlement: *one, asked: one.Words(), answered: one.ReplyWords()}
+			s := settlement{Settlement: *one, asked: hideTicket(one.Words()), answered: hideTicket(one.ReplyWords())}
 			s.Request, s.Reply = nil, nil
 			if waiting, ok := e.rehearsals.Load(one.Session); ok {
 				waiting.(chan settlement) <- s

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"sallyport/engine/record"
 	"sallyport/engine/step"
 	"sallyport/netio/radius"
 	"sallyport/netio/report"
@@ -123,6 +125,38 @@ func TestNobodyWaitsForACoreThatEnded(t *testing.T) {
 	defer cancel()
 	if err := e.ask(ctx, ev, ev.finished); !errors.Is(err, errBusy) || ctx.Err() != nil {
 		t.Errorf("%v, context %v", err, ctx.Err())
+	}
+}
+
+// TestTheLiveLogHoldsNoTicket: the console shows the live log to whoever has a login on
+// the machine, and a ticket is worth a session.
+func TestTheLiveLogHoldsNoTicket(t *testing.T) {
+	nas, port := script(t)
+	r := newRig(t, port)
+	nonce := r.bound(audit)
+	v, err := r.report(audit, 1, nonce, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "full access", func() bool { return r.session(audit).Grant.Profile == "FullAccess" })
+	if _, err := r.report(audit, 2, v.Nonce, report.USBActive); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "redirect", func() bool { return r.session(audit).Grant.Profile == "Posture_Redirect" })
+	s := r.session(audit)
+	ticket := r.e.tickets.ticket(s.ID, s.Posture.Binding.TicketSerial)
+	if heard := nas.Await(2); !strings.Contains(heard[1].Words(), ticket) {
+		t.Fatal("the NAS got no ticket")
+	}
+	redirected := false
+	await(t, "the row of the redirect", func() bool {
+		redirected = slices.ContainsFunc(r.rows(), func(d *record.Decision) bool { return strings.Contains(d.Sent, "url-redirect") })
+		return redirected
+	})
+	for _, d := range r.rows() {
+		if strings.Contains(d.Sent, ticket) || strings.Contains(d.Sent, "ticket=") && !strings.Contains(d.Sent, "ticket=[hidden]") {
+			t.Errorf("%s", d.Sent)
+		}
 	}
 }
 
