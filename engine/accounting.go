@@ -84,6 +84,7 @@ type accountingEvent struct {
 	next    *sessions.Session
 	what    string
 	refused string
+	full    bool // there is no room for another session
 }
 
 func (ev *accountingEvent) step(c *core, now time.Time) {
@@ -95,7 +96,7 @@ func (ev *accountingEvent) step(c *core, now time.Time) {
 	case conflict:
 		ev.refused = errOtherNAS
 	case old == nil && c.full():
-		ev.refused = "the session table is full (sessions.max)"
+		ev.refused, ev.full = "the session table is full (sessions.max)", true
 	default:
 		ev.before = old
 		ev.next, ev.what = step.Accounting(now, old, ev.in)
@@ -114,8 +115,15 @@ func (ev *accountingEvent) done(c *core, err error) {
 		ev.q.drop(now, dropReply)
 		return
 	}
-	if d := ev.row(e, now); d != nil {
+	switch d := ev.row(e, now); {
+	case ev.refused != "":
+		e.suppress.add(now, d)
+	case d != nil:
 		e.livelog.Add(d)
+	}
+	if ev.full {
+		ev.q.drop(now, dropTableFull) // not kept, so not acknowledged: the NAS may go elsewhere
+		return
 	}
 	ev.q.answer(now, reply)
 	e.latency.accounting.Observe(now.Sub(ev.q.received).Seconds())

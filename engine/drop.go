@@ -23,6 +23,7 @@ const (
 	dropStorage
 	dropACLDownload
 	dropReply
+	dropTableFull
 	dropReasons // the number of them
 )
 
@@ -37,6 +38,7 @@ var dropNames = [dropReasons - dropUnknownNAS]string{
 	"storage",                       // the record could not be made durable
 	"acl_download_unauthentic",      // an ACL download without a valid Message-Authenticator
 	"reply_too_long_or_unencodable", // the reply did not fit; a record says which attribute
+	"table_full",                    // an accounting record of a new session beyond sessions.max
 }
 
 func (d dropReason) String() string {

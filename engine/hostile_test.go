@@ -114,6 +114,19 @@ func TestNumbersAreTheirNASesOwn(t *testing.T) {
 	}
 }
 
+// TestNoRoomIsNoReceipt: a record that is thrown away is not acknowledged, so that the
+// NAS keeps it or goes elsewhere (RFC 2866 section 2).
+func TestNoRoomIsNoReceipt(t *testing.T) {
+	r := newRig(t, 1700)
+	r.e.snapshot().Config.Sessions.Max = 1
+	r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit))
+	r.silent(asaAddr, 1, r.acct(step.AcctStart, "0a3042ca0001d00056e2dce4", func(b *radius.Builder) { b.Text(radius.AcctSessionID, "x") }))
+	if r.drops("asa", dropTableFull) != 1 {
+		t.Error("not counted")
+	}
+	r.exchange(asaAddr, 1, r.acct(step.AcctStart, audit, nil))
+}
+
 // TestNobodyWaitsForACoreThatEnded: an operator's wish that comes during a stop.
 func TestNobodyWaitsForACoreThatEnded(t *testing.T) {
 	r := newRig(t, 1700)
