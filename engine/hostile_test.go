@@ -127,6 +127,28 @@ func TestNoRoomIsNoReceipt(t *testing.T) {
 	r.exchange(asaAddr, 1, r.acct(step.AcctStart, audit, nil))
 }
 
+// TestUnknownPoliciesCostLittle: anybody who reaches the portal can ask for policies that
+// never were; only the first such question since the configuration was loaded looks at
+// every session.
+func TestUnknownPoliciesCostLittle(t *testing.T) {
+	r := newRig(t, 1700)
+	r.bound(audit)
+	etag := r.e.snapshot().policyFor(r.session(audit), r.e.clock.Now())
+	r.e.snapshot().documents.Clear() // as after a restart
+	if _, ok := r.e.Posture().Policy(etag); !ok {
+		t.Fatal("a policy that was given out before the restart is not found")
+	}
+	r.e.snapshot().documents.Clear()
+	if _, ok := r.e.Posture().Policy("never-was"); ok {
+		t.Fatal("found")
+	}
+	made := 0
+	r.e.snapshot().documents.Range(func(any, any) bool { made++; return true })
+	if made != 0 {
+		t.Errorf("%d documents made again for a policy that never was", made)
+	}
+}
+
 // TestNobodyWaitsForACoreThatEnded: an operator's wish that comes during a stop.
 func TestNobodyWaitsForACoreThatEnded(t *testing.T) {
 	r := newRig(t, 1700)

@@ -18,7 +18,8 @@ import (
 type Snapshot struct {
 	*policy.Snapshot
 
-	documents sync.Map // posture policy documents that were given out, by ETag: []byte
+	documents sync.Map  // posture policy documents that were given out, by ETag: []byte
+	recalled  sync.Once // documents of sessions that were there before this snapshot were made
 }
 
 type snapshot = *Snapshot
@@ -52,18 +53,23 @@ func (s *Snapshot) policyFor(x *sessions.Session, now time.Time) string {
 	return d.ETag
 }
 
-// policyDocument finds a document by ETag. One that was given out before a restart is
-// made again from the sessions that it may have been for.
+// policyDocument finds a document by ETag. Those that were given out before a restart
+// are made again from the sessions that they may have been for, once: anybody may ask
+// for documents that never were.
 func (e *Engine) policyDocument(etag string) ([]byte, bool) {
 	s, now := e.snapshot(), e.clock.Now()
 	if b, ok := s.documents.Load(etag); ok {
 		return b.([]byte), true
 	}
-	for x := range e.table.All() {
-		if x.Live() && s.policyFor(x, now) == etag {
-			b, ok := s.documents.Load(etag)
-			return b.([]byte), ok
+	s.recalled.Do(func() {
+		for x := range e.table.All() {
+			if x.Live() {
+				s.policyFor(x, now)
+			}
 		}
+	})
+	if b, ok := s.documents.Load(etag); ok {
+		return b.([]byte), true
 	}
 	return nil, false
 }
