@@ -3,6 +3,7 @@
 # make lint   gofmt, vet for every system, the house rules
 # make fuzz   every fuzz target for FUZZTIME each
 # make bench  the Go benchmarks
+# make bench-compare  this appliance, FreeRADIUS and our bare reactor in turn on one core; see bench/
 
 GO       ?= go
 FUZZTIME ?= 60s
@@ -11,7 +12,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz lint fuzz bench deps clean
+.PHONY: all build demo test test-go test-race test-fuzz lint fuzz bench bench-compare deps clean
 
 all: build
 
@@ -46,6 +47,11 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+# Both are run, whatever the first says; either makes it fail.
+bench-compare: build
+	./bin/sallyport-bench compare --peer freeradius; freeradius=$$?; \
+	./bin/sallyport-bench compare --peer echo && exit $$freeradius
 
 clean:
 	rm -rf bin dist

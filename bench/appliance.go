@@ -1,0 +1,90 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// applianceConfig is the reference story's configuration on loopback: full pipeline,
+// durable journal, policy in CEL, redirect with a ticket in each answer.
+//
+//go:embed appliance.yaml
+var applianceConfig string
+
+// Appliance starts this project's own server on a CPU (-1: any), with so many users.
+func Appliance(ctx context.Context, program string, cpu, users int) (_ *Server, err error) {
+	s, err := newServer("sallyport")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.abandon())
+		}
+	}()
+	if err := s.writeAppliance(users); err != nil {
+		return nil, err
+	}
+	bound := filepath.Join(s.dir, "bound.json")
+	if err := s.launch(cpu, program, "serve", "--config", filepath.Join(s.dir, "sallyport.yaml"), "--addrs-file", bound); err != nil {
+		return nil, fmt.Errorf("%w; build it first: make build", err)
+	}
+	var at struct {
+		Authentication, Accounting []netip.AddrPort
+		Metrics                    string
+	}
+	err = s.await(ctx, "it listened", func() bool {
+		text, err := os.ReadFile(bound)
+		return err == nil && json.Unmarshal(text, &at) == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(at.Authentication) == 0 || len(at.Accounting) == 0 {
+		return nil, errors.New("the appliance did not say where it listens")
+	}
+	s.Auth, s.Acct, s.Metrics = at.Authentication[0], at.Accounting[0], at.Metrics
+	return s, s.answers(ctx)
+}
+
+func (s *Server) writeAppliance(users int) error {
+	// One hash for all: its cost is paid once a user while the server gets warm, and is
+	// not what is measured.
+	hash, err := bcrypt.GenerateFromPassword([]byte(Password), bcrypt.MinCost)
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	for n := range users {
+		fmt.Fprintf(&text, "%s: {password: %q, groups: [employees]}\n", UserName(n), hash)
+	}
+	return errors.Join(s.write("users.yaml", text.String()), s.write("secret", Secret+"\n"),
+		s.write("sallyport.yaml", applianceConfig))
+}
+
+// abandon ends what has been started of a server that does not come up.
+func (s *Server) abandon() error {
+	if s.cmd != nil && s.cmd.Process != nil {
+		return s.Stop()
+	}
+	return os.RemoveAll(s.dir)
+}
+
+// Beside is the path of a program of this project that lies beside the running one.
+func Beside(program string) string {
+	self, err := os.Executable()
+	if err != nil {
+		return program
+	}
+	return filepath.Join(filepath.Dir(self), strings.TrimSuffix(program, ".exe"))
+}

@@ -1,0 +1,40 @@
+// Package bench puts load on a RADIUS server over real UDP sockets of loopback, as NASes
+// do, and says what came back.
+//
+//	scenario  what to send, how much, and what must hold: a YAML file
+//	  maker   the packet of request number n
+//	  port    one source port: 256 identifiers, the oldest freed is taken first
+//	  load    which request goes when, what a reply settles, what is sent again
+//	          (no sockets, no clock: time and datagrams come in as values)
+//	  wire    the sockets: recvmmsg and sendmmsg, a socket for each source port
+//	  result  counts and histograms: table, JSON
+//
+// Two kinds of load. The closed loop keeps a window of requests outstanding at each
+// source port, and so shows what a server can do at most. The open loop has a request due
+// at each tick of a constant rate, whether the server keeps up or not, and measures
+// latency from the moment the request was due: a server that stalls is charged for every
+// request that it made wait (no coordinated omission).
+//
+// A reply settles its request only if the Response Authenticator, and the
+// Message-Authenticator where there is one, verify. Whatever else arrives is counted by
+// what it is: of a request that was given up, a second reply, a forgery, unasked.
+//
+// Compare runs servers in turn on the same core with the same generator, and prints
+// medians of paired ratios.
+package bench
+
+import "time"
+
+// Limits of one run. A generator that somebody forgets must end by itself.
+const (
+	countMax   = 100_000_000      // requests
+	timeMax    = 10 * time.Minute // of sending
+	portsMax   = 512              // source ports; some 160 octets of every slot's buffer are used
+	rateMax    = 5_000_000        // requests a second, beyond what loopback carries
+	requestMax = 512              // octets of an emulated request
+	replyMax   = 4096             // RFC 2865 section 3
+)
+
+// identifiers is how many requests one source port can have outstanding: the field has
+// one octet (RFC 2865 section 3).
+const identifiers = 256

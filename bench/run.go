@@ -1,0 +1,176 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"time"
+
+	"sallyport/netio/radius"
+	"sallyport/ops/secret"
+)
+
+// Secret is shared with servers that are started here.
+const Secret = "a-shared-secret-of-32-octets-0001"
+
+// warmWindow is what may be outstanding at each port while a server gets warm: the first
+// logins hash passwords, and a server may refuse more than it can hash in time.
+const warmWindow = 4
+
+// Target is a server to put load on.
+type Target struct {
+	Name   string         // what it is, for the result
+	Auth   netip.AddrPort // where Access-Requests go
+	Acct   netip.AddrPort // where Accounting-Requests go
+	Secret secret.Shared
+	PID    int // of a server that was started here; else 0
+}
+
+// address is where a scenario's requests go.
+func (t *Target) address(s *Scenario) netip.AddrPort {
+	if s.Kind == KindAccounting {
+		return t.Acct
+	}
+	return t.Auth
+}
+
+// Loopback refuses every target that is not of loopback: load is not put on networks.
+func Loopback(at netip.AddrPort) error {
+	switch {
+	case !at.Addr().Unmap().IsLoopback():
+		return fmt.Errorf("%s is not an address of loopback: this generator puts load on 127.0.0.0/8 and ::1 only", at)
+	case at.Port() == 0:
+		return errors.New("the target has no port")
+	}
+	return nil
+}
+
+// Runner puts load on targets. Progress may be nil.
+type Runner struct {
+	Progress  io.Writer // a line that is written over and over
+	ServerCPU int       // where the server is, -1 unknown or anywhere
+	Pinned    bool
+}
+
+// attack is a scenario and a target with their sockets open.
+type attack struct {
+	r    *Runner
+	s    *Scenario
+	t    *Target
+	load *load
+	wire *wire
+	seed uint64
+}
+
+// open checks everything and opens the source ports.
+func (r *Runner) open(s *Scenario, t *Target) (*attack, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	at := netip.AddrPortFrom(t.address(s).Addr().Unmap(), t.address(s).Port())
+	if err := Loopback(at); err != nil {
+		return nil, err
+	}
+	key, err := radius.NewKey(t.Secret)
+	if err != nil {
+		return nil, err
+	}
+	a := &attack{r: r, s: s, t: t, seed: s.Seed}
+	if a.seed == 0 {
+		a.seed = rand.Uint64()>>11 | 1 // exact in every reader of JSON
+	}
+	a.load = newLoad(s, key, a.seed)
+	a.wire, err = openWire(at, len(a.load.ports))
+	return a, err
+}
+
+func (a *attack) close() { a.wire.close() }
+
+// warm sends the scenario's first requests, closed loop, unmeasured.
+func (a *attack) warm(ctx context.Context) error {
+	if a.s.Warm == 0 {
+		return nil
+	}
+	a.load.begin(a.wire.now(), a.s.Warm, timeMax, 0, min(warmWindow, a.s.Window))
+	if err := a.drive(ctx, "warm"); err != nil {
+		return err
+	}
+	if c := &a.load.tally.Counts; c.Answered == 0 {
+		return fmt.Errorf("%s at %s answers nothing: %d requests, %d given up, %d replies that do not verify",
+			a.t.Name, a.t.address(a.s), c.Requests, c.GivenUp, c.Wrong+c.Malformed)
+	}
+	return nil
+}
+
+// measure runs the scenario once.
+func (a *attack) measure(ctx context.Context) (*Result, error) {
+	r := &Result{
+		Scenario: *a.s, Seed: a.seed, Target: a.t.address(a.s).String(), Server: a.t.Name,
+		Begun: time.Now().UTC().Truncate(time.Second), Machine: describeMachine(), Pinned: a.r.Pinned,
+	}
+	before := readUsage(a.t.PID, a.r.ServerCPU)
+	a.load.begin(a.wire.now(), a.s.Count, a.s.Time, a.s.Rate, a.s.Window)
+	if err := a.drive(ctx, "run"); err != nil {
+		return nil, err
+	}
+	t := a.load.tally
+	r.Used = before.until(readUsage(a.t.PID, a.r.ServerCPU))
+	r.Counts, r.Latency, r.histogram, r.Rate = t.Counts, latencyOf(t.latency), t.latency, t.rate(a.load)
+	if a.t.PID != 0 && t.Answered > 0 {
+		r.ServerCPU = float64(r.Used.serverTime) / float64(time.Microsecond) / float64(t.Answered)
+	}
+	r.judge()
+	return r, nil
+}
+
+func (a *attack) drive(ctx context.Context, phase string) error {
+	begun, last, lastAt := a.wire.now(), uint64(0), a.wire.now()
+	err := a.wire.drive(ctx, a.load, func(now int64) {
+		if a.r.Progress == nil {
+			return
+		}
+		c := &a.load.tally.Counts
+		rate := float64(c.Answered-last) / time.Duration(now-lastAt).Seconds()
+		last, lastAt = c.Answered, now
+		fmt.Fprintf(a.r.Progress, "\r%s %s %4.1fs  %9d answered  %8.0f/s  %6d outstanding  %d retransmitted\x1b[K",
+			a.s.Name, phase, time.Duration(now-begun).Seconds(), c.Answered, rate, a.load.open, c.Retransmitted)
+	})
+	if a.r.Progress != nil {
+		fmt.Fprint(a.r.Progress, "\r\x1b[K")
+	}
+	return err
+}
+
+// Run warms a target and puts a scenario's load on it.
+func (r *Runner) Run(ctx context.Context, s *Scenario, t *Target) (*Result, error) {
+	a, err := r.open(s, t)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	if err := a.warm(ctx); err != nil {
+		return nil, err
+	}
+	return a.measure(ctx)
+}
+
+// NewRunner makes a runner that keeps this process on the second CPU that it has, so
+// that a server can have the first alone. With one CPU nothing is pinned, and the
+// results say so.
+func NewRunner() (*Runner, error) {
+	r := &Runner{ServerCPU: -1}
+	if list := cpus(); len(list) >= 2 {
+		if err := pinSelf(list[1]); err != nil {
+			return nil, err
+		}
+		r.ServerCPU, r.Pinned = list[0], true
+	}
+	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		r.Progress = os.Stderr
+	}
+	return r, nil
+}

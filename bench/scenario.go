@@ -1,0 +1,166 @@
+package bench
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Kinds of request a scenario is made of.
+const (
+	KindAuth       = "auth"       // Access-Request, PAP, with Message-Authenticator
+	KindAccounting = "accounting" // Accounting-Request: Start, Interim-Update, Stop
+)
+
+// Scenario says what to send, how much of it, and what must hold.
+type Scenario struct {
+	Name  string `yaml:"name" json:"name"`
+	About string `yaml:"about" json:"about"`
+	Kind  string `yaml:"kind" json:"kind"`
+
+	Users    int    `yaml:"users" json:"users"`       // names bench-00000 and on, each with Password
+	Sessions int    `yaml:"sessions" json:"sessions"` // audit-session-ids that take turns
+	Seed     uint64 `yaml:"seed" json:"seed"`         // of identifiers' first values and jitter; 0: drawn, and printed
+
+	Ports  int     `yaml:"ports" json:"ports"`   // source ports
+	Window int     `yaml:"window" json:"window"` // outstanding at each source port, at most
+	Rate   float64 `yaml:"rate" json:"rate"`     // requests a second, open loop; 0: closed loop
+
+	Warm  int           `yaml:"warm" json:"warm"`   // requests before anything is measured
+	Count int           `yaml:"count" json:"count"` // requests at most; 0: as many as Time allows
+	Time  time.Duration `yaml:"time" json:"-"`      // of sending
+
+	Again   int `yaml:"again" json:"again"`     // after its reply each request is sent so often again, and must get the same octets
+	Copies  int `yaml:"copies" json:"copies"`   // datagrams that each sending of a request makes; 2 is a network that doubles
+	Garbage int `yaml:"garbage" json:"garbage"` // malformed datagrams beside each request; none may be answered
+
+	Retransmit Retransmit `yaml:"retransmit" json:"retransmit"`
+	Objectives Objectives `yaml:"objectives" json:"objectives"`
+
+	echo bool // the peer sends every datagram back as it is
+}
+
+// Retransmit is RFC 5080 section 2.2.1 with its own names and defaults. Off, a request
+// is given up after the longest duration and never sent twice.
+type Retransmit struct {
+	Off     bool          `yaml:"off" json:"off"`
+	Initial time.Duration `yaml:"initial" json:"-"`   // IRT, 2 s
+	Longest time.Duration `yaml:"longest" json:"-"`   // MRT, 16 s: of one wait
+	Count   int           `yaml:"count" json:"count"` // MRC, 5
+	GiveUp  time.Duration `yaml:"give-up" json:"-"`   // MRD, 30 s: of all of them
+}
+
+// Objectives are what must hold; one that is missed makes the command fail. Zero values
+// of the latencies and the rate ask for nothing.
+type Objectives struct {
+	Answered float64       `yaml:"answered" json:"answered"` // share of requests, at least
+	Wrong    uint64        `yaml:"wrong" json:"wrong"`       // replies that do not verify, at most
+	Stray    uint64        `yaml:"stray" json:"stray"`       // replies to nothing that was asked, at most
+	Rejected uint64        `yaml:"rejected" json:"rejected"` // Access-Rejects, at most
+	P50      time.Duration `yaml:"p50" json:"-"`
+	P99      time.Duration `yaml:"p99" json:"-"`
+	Rate     float64       `yaml:"rate" json:"rate"` // answers a second, at least
+}
+
+//go:embed scenarios
+var scenarios embed.FS
+
+// Scenarios are the names of those that are built in.
+func Scenarios() (names []string) {
+	files, err := fs.Glob(scenarios, "scenarios/*.yaml")
+	if err != nil {
+		return nil
+	}
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(path.Base(f), ".yaml"))
+	}
+	return names
+}
+
+// LoadScenario returns a scenario that is built in.
+func LoadScenario(name string) (*Scenario, error) {
+	text, err := scenarios.ReadFile("scenarios/" + path.Base(name) + ".yaml")
+	if err != nil {
+		return nil, fmt.Errorf("there is no scenario %q; there are %s", name, strings.Join(Scenarios(), ", "))
+	}
+	return ParseScenario(text)
+}
+
+// ParseScenario reads a scenario, fills what it leaves out, and checks it. An unknown
+// key is a fault, with its line.
+func ParseScenario(text []byte) (*Scenario, error) {
+	s := &Scenario{}
+	if err := yaml.UnmarshalWithOptions(text, s, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("scenario: %w", err)
+	}
+	s.fill()
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Scenario) fill() {
+	set(&s.Users, 1)
+	set(&s.Sessions, s.Users)
+	set(&s.Ports, 1)
+	set(&s.Window, 1)
+	set(&s.Copies, 1)
+	set(&s.Time, 5*time.Second)
+	set(&s.Retransmit.Initial, 2*time.Second)
+	set(&s.Retransmit.Longest, 16*time.Second)
+	set(&s.Retransmit.Count, 5)
+	set(&s.Retransmit.GiveUp, 30*time.Second)
+}
+
+func set[T comparable](at *T, value T) {
+	var zero T
+	if *at == zero {
+		*at = value
+	}
+}
+
+// Check names everything that is wrong with a scenario.
+func (s *Scenario) Check() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("scenario %s: "+format, append([]any{s.Name}, args...)...))
+	}
+	between := func(key string, n, least, most int) {
+		if n < least || n > most {
+			fault("%s is %d, and may be %d to %d", key, n, least, most)
+		}
+	}
+	if s.Kind != KindAuth && s.Kind != KindAccounting {
+		fault("kind is %q, and may be %s or %s", s.Kind, KindAuth, KindAccounting)
+	}
+	between("users", s.Users, 1, 100_000)
+	between("sessions", s.Sessions, 1, 10_000_000)
+	between("ports", s.Ports, 1, portsMax)
+	between("window", s.Window, 1, identifiers)
+	between("warm", s.Warm, 0, countMax)
+	between("count", s.Count, 0, countMax)
+	between("again", s.Again, 0, 100)
+	between("copies", s.Copies, 1, 4)
+	between("garbage", s.Garbage, 0, 100)
+	between("retransmit.count", s.Retransmit.Count, 0, 20)
+	if s.Time <= 0 || s.Time > timeMax {
+		fault("time is %s, and may be up to %s", s.Time, timeMax)
+	}
+	if s.Rate < 0 || s.Rate > rateMax {
+		fault("rate is %g, and may be up to %d a second", s.Rate, rateMax)
+	}
+	if r := s.Retransmit; r.Initial <= 0 || r.Longest < r.Initial || r.GiveUp < r.Initial {
+		fault("retransmit: initial is to be more than 0 and not above longest and give-up")
+	}
+	if o := s.Objectives.Answered; o < 0 || o > 1 {
+		fault("objectives.answered is %g, and is a share, 0 to 1", o)
+	}
+	return errors.Join(faults...)
+}

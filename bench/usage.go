@@ -1,0 +1,44 @@
+package bench
+
+import "time"
+
+// Machine is where results come from.
+type Machine struct {
+	CPU      string `json:"cpu"`
+	CPUs     int    `json:"cpus"`
+	MemoryMB uint64 `json:"memory_mb"`
+	Kernel   string `json:"kernel"`
+	Go       string `json:"go"`
+}
+
+// usage is what was used up to a moment.
+type usage struct {
+	at                      time.Time
+	process, self           time.Duration
+	busy, interrupts, steal time.Duration // of the server's CPU
+}
+
+// Used is the use of CPU during a run, as shares of one CPU.
+type Used struct {
+	Server     float64 `json:"server"`     // the server, on whatever CPU
+	Generator  float64 `json:"generator"`  // this process
+	Interrupts float64 `json:"interrupts"` // of the server's CPU: nearly all the packets of the load
+	Foreign    float64 `json:"foreign"`    // other processes on the server's CPU
+	Steal      float64 `json:"steal"`      // what the host took from the server's CPU
+
+	serverTime time.Duration
+}
+
+func (before usage) until(after usage) Used {
+	elapsed := after.at.Sub(before.at)
+	if elapsed <= 0 {
+		return Used{}
+	}
+	share := func(d time.Duration) float64 { return max(0, float64(d)/float64(elapsed)) }
+	server, interrupts := after.process-before.process, after.interrupts-before.interrupts
+	return Used{
+		Server: share(server), Generator: share(after.self - before.self), Interrupts: share(interrupts),
+		Foreign: share(after.busy - before.busy - server), Steal: share(after.steal - before.steal),
+		serverTime: server + interrupts,
+	}
+}
