@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -211,4 +213,30 @@ func TestTextThatMovesTheCursor(t *testing.T) {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
+}
+
+// TestAStopIsNotHeldUp: somebody who sends a body octet by octet does not use up the time
+// in which NASes are to answer, and does not make a clean stop a failed one.
+func TestAStopIsNotHeldUp(t *testing.T) {
+	r := newRig(t, 1700)
+	s, err := r.e.Serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.Bound().Portal, "https://"), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n", report.PathReport, report.MediaType)
+	if _, err := conn.Read(make([]byte, 100)); err != nil { // 100 Continue: the handler waits for the body
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	if err := s.Stop(ctx); err != nil || ctx.Err() != nil {
+		t.Errorf("%v, context %v", err, ctx.Err())
+	}
+	r.net.Close()
+	r.e = nil
 }

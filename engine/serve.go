@@ -172,18 +172,38 @@ func controlSocket(c *config.Config) string {
 // settled. It returns when all is done or ctx ends.
 func (s *Server) Stop(ctx context.Context) error {
 	s.radius.StopReading()
-	err := s.portal.Close(ctx)
-	err = errors.Join(err, s.e.Drain(ctx))
-	return errors.Join(err, s.closeAll(ctx))
+	s.closePortal(ctx)
+	err := s.e.Drain(ctx)
+	return errors.Join(err, s.closeRest(ctx))
+}
+
+// closePortal lets requests finish for half the time there is. Who takes longer, a slow
+// line or somebody who means it, is cut, and that is no fault of the stop: the other half
+// is for the NASes and the journal.
+func (s *Server) closePortal(ctx context.Context) {
+	if at, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(at)/2)
+		defer cancel()
+	}
+	if err := s.portal.Close(ctx); err != nil {
+		s.e.log.Warn("the portal was closed", "error", err)
+	}
 }
 
 func (s *Server) closeAll(ctx context.Context) error {
 	var err error
+	if s.portal != nil {
+		err = s.portal.Close(ctx)
+	}
+	return errors.Join(err, s.closeRest(ctx))
+}
+
+// closeRest closes all but the portal.
+func (s *Server) closeRest(ctx context.Context) error {
+	var err error
 	if s.radius != nil {
 		err = errors.Join(err, s.radius.Close(ctx))
-	}
-	if s.portal != nil {
-		err = errors.Join(err, s.portal.Close(ctx))
 	}
 	if s.console != nil {
 		err = errors.Join(err, s.console.Close(ctx))
