@@ -126,7 +126,7 @@ func (c *Client) probe(ctx context.Context, target string) (*Found, error) {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
-		return nil, fmt.Errorf("no redirect, but %s", resp.Status)
+		return nil, fmt.Errorf("no redirect, but %s", statusOf(resp))
 	}
 	found, err := parseRedirect(resp.Header.Get("Location"))
 	if err != nil {
@@ -142,6 +142,7 @@ func (c *Client) probe(ctx context.Context, target string) (*Found, error) {
 const (
 	sessionIDMax = 64
 	ticketMax    = 128
+	hostMax      = 253 // RFC 1035 section 2.3.4, less what only the wire needs
 )
 
 // parseRedirect reads the Location of a NAS. Only the gateway page of an appliance over
@@ -156,6 +157,8 @@ func parseRedirect(location string) (*Found, error) {
 	switch {
 	case u.Scheme != "https":
 		return nil, fmt.Errorf("redirected to %.100q, which is not https", location)
+	case !plain(u.Hostname(), hostMax, "-_.:%"):
+		return nil, fmt.Errorf("redirected to %.100q, which is no name of a host", location)
 	case u.User != nil, u.Path != report.PathGateway:
 		return nil, fmt.Errorf("redirected to %.100q, which is no appliance's %s", location, report.PathGateway)
 	case !plain(found.SessionID, sessionIDMax, "-_.:"), !plain(found.Ticket, ticketMax, "-_"):

@@ -233,7 +233,12 @@ func notOK(resp *http.Response) error {
 			return p
 		}
 	}
-	return fmt.Errorf("the appliance answers %s without saying why", resp.Status)
+	return fmt.Errorf("the appliance answers %s without saying why", statusOf(resp))
+}
+
+// statusOf is the status in our words: those of the other side may move a cursor.
+func statusOf(resp *http.Response) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 }
 
 // misunderstood keeps a decoder's Problem from being taken for the appliance's.

@@ -126,6 +126,37 @@ func TestBadRedirects(t *testing.T) {
 	}
 }
 
+// TestErrorsMoveNoCursor: whoever answers in the clear chooses the status line and the
+// Location, and what went wrong is printed to a terminal.
+func TestErrorsMoveNoCursor(t *testing.T) {
+	for _, answer := range []string{
+		"HTTP/1.1 200 \x1b[2J\u009b31m\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 302 Found\r\nLocation: https://a%C2%9b2J/portal/gateway?sessionId=a&ticket=b\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 302 Found\r\nLocation: https://a%E2%80%AEb/portal/gateway?sessionId=a&ticket=b\r\nContent-Length: 0\r\n\r\n",
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			if _, err := conn.Read(make([]byte, 4096)); err == nil {
+				fmt.Fprint(conn, answer)
+			}
+		}()
+		cfg := config(t, uplinktest.New(t))
+		cfg.DiscoveryHosts = []string{l.Addr().String()}
+		_, err = client(t, cfg).Discover(ctx)
+		l.Close()
+		wantError(t, err, l.Addr().String())
+		if strings.ContainsFunc(err.Error(), report.Deceiving) {
+			t.Errorf("%q", err)
+		}
+	}
+}
+
 // TestFirstTrustedRedirectWins although another target hangs and a third one lies.
 func TestFirstTrustedRedirectWins(t *testing.T) {
 	a := uplinktest.New(t)
