@@ -12,6 +12,7 @@ const (
 	ExpiredNothing = ""
 	ExpiredPending = "pending"    // the endpoint was redirected and no agent reported
 	ExpiredAgent   = "agent-lost" // reports stopped coming
+	ExpiredRetry   = "retry"      // a change that the NAS did not take is tried again
 	ExpiredPurge   = "purge"      // the session ended without a word of the NAS
 	ExpiredForget  = "forget"     // an ended session was kept long enough
 )
@@ -26,7 +27,31 @@ func Deadline(s *sessions.Session, r *Rules) time.Time {
 	if v := s.Posture.ValidUntil; !v.IsZero() && v.Before(at) {
 		at = v
 	}
+	if again, ok := retryAt(s); ok && again.Before(at) {
+		at = again
+	}
 	return at
+}
+
+// When a change that failed is tried again: a NAS that said nothing may be back soon, one
+// that refused will mostly refuse again.
+const (
+	retrySilent = time.Minute
+	retryNAK    = 5 * time.Minute
+)
+
+// retryAt is when to look again at a session whose last change the NAS did not take.
+// Reports bring that about too, but an agent that is gone sends none.
+func retryAt(s *sessions.Session) (time.Time, bool) {
+	last := &s.Settled
+	switch {
+	case s.Change != nil || !s.Authenticated || last.Profile == s.Grant.Profile:
+	case last.Outcome == OutcomeSilence:
+		return last.At.Add(retrySilent), true
+	case last.Outcome == OutcomeNAK:
+		return last.At.Add(retryNAK), true
+	}
+	return time.Time{}, false
 }
 
 // purgeAt is when silence of the NAS means that its Stop was lost.
@@ -49,6 +74,13 @@ func Expire(now time.Time, old *sessions.Session, r *Rules) (*sessions.Session, 
 	if !purgeAt(old, r).After(now) {
 		end(next, now, fmt.Sprintf("nothing was heard since %s", old.LastSeen.UTC().Format(time.RFC3339)))
 		return next, ExpiredPurge
+	}
+	if again, ok := retryAt(old); ok && !again.After(now) {
+		authorize(now, next, r, "the NAS did not take the last change")
+		if next.Change == nil {
+			next.Settled.Outcome = outcomeCancelled // it is not wanted any more
+		}
+		return next, ExpiredRetry
 	}
 	next.Posture.ValidUntil = time.Time{}
 	if old.Posture.Status == sessions.Pending {

@@ -55,3 +55,36 @@ func TestAnOldStopIsNotForgottenAtOnce(t *testing.T) {
 		t.Errorf("%q after %s", what, r.KeepEnded)
 	}
 }
+
+// TestAChangeThatWasNotTakenIsTriedAgain: the agent is gone, so no report will come that
+// could bring the redirect to the NAS; time has to.
+func TestAChangeThatWasNotTakenIsTriedAgain(t *testing.T) {
+	r := rules(t)
+	full := ack(at(3), send(t, r, at(2), claim(t, r, at(1), login(t, r, at(0), nil)), "").Session)
+	lost, _ := Expire(at(47*time.Minute), full, r)
+	for outcome, wait := range map[string]time.Duration{OutcomeSilence: time.Minute, OutcomeNAK: 5 * time.Minute} {
+		now := at(48 * time.Minute)
+		failed := Settle(now, lost, &Settled{Serial: lost.Change.Serial, Outcome: outcome, Cause: 506})
+		if next, what := Expire(now.Add(wait-1), failed, r); next != failed || what != ExpiredNothing {
+			t.Errorf("%s: %s before its time", outcome, what)
+		}
+		next, what := Expire(now.Add(wait), failed, r)
+		if what != ExpiredRetry || next.Change == nil || next.Change.Grant.Profile != "Posture_Redirect" || next.Change.Serial <= lost.Change.Serial {
+			t.Errorf("%s: %s %+v, want the redirect again", outcome, what, next.Change)
+		}
+	}
+	// Full access was not taken, and is not due any more: nothing is sent, once and for all.
+	opening := send(t, r, at(2), claim(t, r, at(1), login(t, r, at(0), nil)), "").Session
+	failed := Settle(at(3), opening, &Settled{Serial: opening.Change.Serial, Outcome: OutcomeSilence})
+	closed := send(t, r, at(4), failed, "active").Session
+	if closed.Change != nil {
+		t.Fatalf("%+v", closed.Change)
+	}
+	next, what := Expire(at(2*time.Minute), closed, r)
+	if what != ExpiredRetry || next.Change != nil {
+		t.Errorf("%s %+v, want no change", what, next.Change)
+	}
+	if again, what := Expire(at(10*time.Minute), next, r); again != next || what != ExpiredNothing {
+		t.Errorf("%s again", what)
+	}
+}
