@@ -33,13 +33,23 @@ func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*ses
 	}
 	next.Grant = grantOf(&d)
 	supersede(now, old, next)
-	if d.Profile.Redirect != nil {
+	if d.Profile.Redirect != nil && !sameRedirect(old, next) {
 		newTicket(now, next)
 	}
 	if next.Posture.Status == sessions.Pending && r.PendingAlarm > 0 {
 		next.Posture.ValidUntil = now.Add(r.PendingAlarm)
 	}
 	return next, d
+}
+
+// sameRedirect says whether the redirect that a login gives is on its way already, with a
+// ticket that nobody redeemed: whichever reaches the NAS last, that ticket has to count.
+func sameRedirect(old, next *sessions.Session) bool {
+	if old == nil || old.Change == nil || !old.Started.Equal(next.Started) || old.UserName != next.UserName {
+		return false
+	}
+	b, grant := &old.Posture.Binding, &old.Change.Grant
+	return grant.Profile == next.Grant.Profile && grant.Digest == next.Grant.Digest && b.TicketUsed < b.TicketSerial
 }
 
 // stillFlying is how long a change that was given up here may be on its way: a request

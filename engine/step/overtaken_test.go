@@ -88,3 +88,19 @@ func TestAChangeThatWasNotTakenIsTriedAgain(t *testing.T) {
 		t.Errorf("%s again", what)
 	}
 }
+
+// TestOneTicketForOneRedirect: a redirect is on its way while the endpoint logs in, and
+// the NAS may take it after the answer. Both hold the ticket that counts.
+func TestOneTicketForOneRedirect(t *testing.T) {
+	r := rules(t)
+	full := ack(at(3), send(t, r, at(2), claim(t, r, at(1), login(t, r, at(0), nil)), "").Session)
+	closing := send(t, r, at(10), full, "active").Session
+	pushed := closing.Posture.Binding.TicketSerial
+	if again := login(t, r, at(11), closing); again.Change != nil || again.Posture.Binding.TicketSerial != pushed {
+		t.Errorf("ticket %d pushed, %d answered, change %v", pushed, again.Posture.Binding.TicketSerial, again.Change)
+	}
+	other := claim(t, r, at(11), closing)
+	if again := login(t, r, at(12), other); again.Posture.Binding.TicketSerial == pushed {
+		t.Error("a ticket that was redeemed is answered")
+	}
+}
