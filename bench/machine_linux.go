@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -80,7 +79,7 @@ func readUsage(pid, cpu int) (u usage) {
 	u.at = time.Now()
 	u.process = processTime(pid)
 	u.self = processTime(os.Getpid())
-	u.busy, u.interrupts, u.steal = cpuTime(cpu)
+	u.busy, u.steal = cpuTime(cpu)
 	return u
 }
 
@@ -100,33 +99,30 @@ func processTime(pid int) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-// cpuTime is how long one CPU ran processes, how long it served interrupts, and how long
-// the host kept it from us. Where the kernel keeps no account of interrupts, their time
-// is in that of the process that they interrupted.
-func cpuTime(cpu int) (busy, interrupts, steal time.Duration) {
-	f, err := os.Open("/proc/stat")
+// cpuTime is how long one CPU was busy, interrupts included, and how long the host kept
+// it from us.
+func cpuTime(cpu int) (busy, steal time.Duration) {
+	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, 0, 0
+		return 0, 0
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
 		if len(fields) < 9 || fields[0] != "cpu"+strconv.Itoa(cpu) {
 			continue
 		}
 		for i, field := range fields[1:9] {
 			n, _ := strconv.ParseInt(field, 10, 64)
 			switch i {
-			case 0, 1, 2: // user, nice, system
-				busy += time.Duration(n) * tick
-			case 5, 6: // irq, softirq
-				interrupts += time.Duration(n) * tick
+			case 3, 4: // idle, iowait
 			case 7:
 				steal = time.Duration(n) * tick
+			default:
+				busy += time.Duration(n) * tick
 			}
 		}
 	}
-	return busy, interrupts, steal
+	return busy, steal
 }
 
 // pause and resume keep a server that is not measured from using the core.

@@ -27,8 +27,8 @@ type Result struct {
 	Rate    float64 `json:"rate"` // answers a second, while requests were sent
 	Latency Latency `json:"latency"`
 	Used    Used    `json:"used"`
-	// ServerCPU is microseconds of the server and of its CPU's interrupts for each answer;
-	// 0 where the server was not started here. In JSON it is in seconds.
+	// ServerCPU is microseconds of the server for each answer, 0 where it was not started
+	// here. In JSON it is in seconds.
 	ServerCPU float64  `json:"-"`
 	Missed    []string `json:"missed"` // objectives, in words
 
@@ -113,8 +113,8 @@ func (r *Result) Table(out io.Writer) error {
 	l := &r.Latency
 	row("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(l.P50), ms(l.P90), ms(l.P99), ms(l.P999), ms(l.Max))
 	if r.ServerCPU > 0 {
-		row("server", "%.1f us of CPU an answer; %.0f%% of a CPU, interrupts %.0f%%, others on it %.0f%%, steal %.0f%%; generator %.0f%%",
-			r.ServerCPU, r.Used.Server*100, r.Used.Interrupts*100, r.Used.Foreign*100, r.Used.Steal*100, r.Used.Generator*100)
+		row("server", "%.1f us of CPU an answer; %.0f%% of a CPU, others on it %.0f%%, steal %.0f%%; generator %.0f%%",
+			r.ServerCPU, r.Used.Server*100, r.Used.Foreign*100, r.Used.Steal*100, r.Used.Generator*100)
 	}
 	for _, m := range r.Missed {
 		row("MISSED", "%s", m)

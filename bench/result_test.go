@@ -45,7 +45,7 @@ func fixed(t *testing.T) *Result {
 		Scenario: *s, Seed: 42, Target: "127.0.0.1:1812", Server: "sallyport", Begun: time.Unix(1800000000, 0).UTC(),
 		Machine: Machine{CPU: "a CPU", CPUs: 2, MemoryMB: 1024, Kernel: "6", Go: "go"}, Pinned: true,
 		Counts: tally.Counts, Rate: tally.rate(l), Latency: latencyOf(tally.latency), histogram: tally.latency, ServerCPU: 12.34,
-		Used: Used{Server: 0.5, Generator: 0.25, Interrupts: 0.1, Foreign: 0.02, Steal: 0.01},
+		Used: Used{Server: 0.5, Generator: 0.25, Foreign: 0.02, Steal: 0.01},
 	}
 	r.judge()
 	return r

@@ -13,18 +13,19 @@ type Machine struct {
 
 // usage is what was used up to a moment.
 type usage struct {
-	at                      time.Time
-	process, self           time.Duration
-	busy, interrupts, steal time.Duration // of the server's CPU
+	at            time.Time
+	process, self time.Duration
+	busy, steal   time.Duration // of the server's CPU
 }
 
-// Used is the use of CPU during a run, as shares of one CPU.
+// Used is the use of CPU during a run, as shares of one CPU. A kernel without
+// CONFIG_IRQ_TIME_ACCOUNTING charges the interrupts of packets to the process that they
+// interrupt, nearly always the server; with it they show as Foreign.
 type Used struct {
-	Server     float64 `json:"server"`     // the server, on whatever CPU
-	Generator  float64 `json:"generator"`  // this process
-	Interrupts float64 `json:"interrupts"` // of the server's CPU: nearly all the packets of the load
-	Foreign    float64 `json:"foreign"`    // other processes on the server's CPU
-	Steal      float64 `json:"steal"`      // what the host took from the server's CPU
+	Server    float64 `json:"server"`    // the server, on whatever CPU
+	Generator float64 `json:"generator"` // this process
+	Foreign   float64 `json:"foreign"`   // all else on the server's CPU
+	Steal     float64 `json:"steal"`     // what the host took from the server's CPU
 
 	serverTime time.Duration
 }
@@ -35,10 +36,10 @@ func (before usage) until(after usage) Used {
 		return Used{}
 	}
 	share := func(d time.Duration) float64 { return max(0, float64(d)/float64(elapsed)) }
-	server, interrupts := after.process-before.process, after.interrupts-before.interrupts
+	server := after.process - before.process
 	return Used{
-		Server: share(server), Generator: share(after.self - before.self), Interrupts: share(interrupts),
+		Server: share(server), Generator: share(after.self - before.self),
 		Foreign: share(after.busy - before.busy - server), Steal: share(after.steal - before.steal),
-		serverTime: server + interrupts,
+		serverTime: server,
 	}
 }
