@@ -75,7 +75,7 @@ func (l *load) step(now int64) error {
 		l.nextScan = now + scanEvery
 		l.scan(now)
 	}
-	if now >= l.end {
+	if now >= l.end && l.rate == 0 {
 		l.close()
 		return nil
 	}
@@ -87,17 +87,23 @@ func (l *load) step(now int64) error {
 		}
 		due := now
 		if l.rate > 0 {
-			if due = l.dueAt(l.issued); due > now || due >= l.end {
+			if due = l.dueAt(l.issued); due >= l.end {
+				break
+			}
+			if due > now {
 				return nil
 			}
 		}
 		at := l.room()
 		if at < 0 {
-			return nil
+			break
 		}
 		if err := l.issue(now, due, at); err != nil {
 			return err
 		}
+	}
+	if now >= l.end {
+		l.close()
 	}
 	return nil
 }
@@ -251,7 +257,7 @@ func (l *load) wake(now int64) int64 {
 		return l.nextScan
 	}
 	if l.rate > 0 {
-		if due := l.dueAt(l.issued); due > now {
+		if due := l.dueAt(l.issued); due > now && due < l.end {
 			at = min(at, due)
 		}
 	}

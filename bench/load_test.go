@@ -310,6 +310,17 @@ func TestOpenLoopCountsUnsent(t *testing.T) {
 	b.counts(Counts{Requests: 8, Datagrams: 8, GivenUp: 8, Unsent: 992})
 }
 
+// TestLastTick: what is due before the end goes out although the generator looks at the
+// clock only after it.
+func TestLastTick(t *testing.T) {
+	b := newTable(t, &Scenario{Ports: 4, Window: 256, Rate: 1000, Time: time.Second})
+	b.begin()
+	b.now = second + 1
+	if sent := b.step(); len(sent) != 1000 || b.l.tally.Unsent != 0 {
+		t.Fatalf("%d sent, %d unsent", len(sent), b.l.tally.Unsent)
+	}
+}
+
 // TestDuplicates: a request is sent again after its reply, and an answer that differs
 // from the first shows.
 func TestDuplicates(t *testing.T) {
