@@ -181,17 +181,18 @@ func p99(r *Result) float64       { return float64(r.Latency.P99) / 1000 }
 // table writes the medians and the spread of every lane.
 func (c *contest) table() error {
 	w := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "\nmedian [least..most] of %d turns of %s\tanswers/s\tserver CPU us\tp50 ms\tp99 ms\tdirty\tnot answered\n", c.how.Rounds, c.how.Turn)
+	fmt.Fprintf(w, "\nmedian [least..most] of %d turns of %s\tanswers/s\tserver CPU us\tp50 ms\tp99 ms\tdirty\tsent again\tnot answered\n", c.how.Rounds, c.how.Turn)
 	for _, l := range c.lanes {
-		dirties, lost := 0, uint64(0)
+		dirties, again, lost := 0, uint64(0), uint64(0)
 		for _, r := range l.turns {
 			if dirty(r) {
 				dirties++
 			}
+			again += r.Counts.Retransmitted
 			lost += r.Counts.GivenUp + r.Counts.Unrepeated
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", l.name, spreadOf(l.of(rate)).format("%.0f"), spreadOf(l.of(serverCPU)).format("%.2f"),
-			spreadOf(l.of(p50)).format("%.2f"), spreadOf(l.of(p99)).format("%.2f"), dirties, lost)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", l.name, spreadOf(l.of(rate)).format("%.0f"), spreadOf(l.of(serverCPU)).format("%.2f"),
+			spreadOf(l.of(p50)).format("%.2f"), spreadOf(l.of(p99)).format("%.2f"), dirties, again, lost)
 	}
 	return w.Flush()
 }

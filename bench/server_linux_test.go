@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// small is a built-in scenario cut down to a moment.
+func small(name string) *Scenario {
+	s := scenario(name)
+	s.Users, s.Sessions, s.Warm, s.Count, s.Ports = 5, 50, 50, 500, 4
+	s.Time = time.Minute
+	return s
+}
+
+// TestAppliance: the real program loads the generated configuration and meets every
+// built-in scenario's demands on what is answered. How fast is not asked here.
+func TestAppliance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: this builds the appliance and runs it")
+	}
+	program := filepath.Join(t.TempDir(), "sallyport")
+	if text, err := exec.Command("go", "build", "-o", program, "sallyport/cmd/sallyport").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	ctx := context.Background()
+	s, err := Appliance(ctx, program, -1, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, s)
+	r := &Runner{ServerCPU: -1}
+	for _, name := range []string{"auth", "accounting", "duplicate", "garbage"} {
+		result, err := r.Run(ctx, small(name), &s.Target)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(result.Missed) > 0 || result.Counts.Answered != 500 || result.ServerCPU < 0 {
+			t.Errorf("%s: %v %+v", name, result.Missed, result.Counts)
+		}
+	}
+	if n, err := s.mallocs(ctx); err != nil || n == 0 {
+		t.Errorf("allocations: %v %v", n, err)
+	}
+}
+
+// TestFreeRADIUS: the peer runs both ways and answers what the appliance answers.
+func TestFreeRADIUS(t *testing.T) {
+	if _, err := freeradiusProgram(); err != nil {
+		t.Skip(err)
+	}
+	for _, how := range []Tuning{FreeRADIUSDefault, FreeRADIUSTuned} {
+		t.Run(how.Name, func(t *testing.T) {
+			s, err := FreeRADIUS(context.Background(), how, -1, 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop(t, s)
+			for _, name := range []string{"auth", "accounting"} {
+				result, err := (&Runner{ServerCPU: -1}).Run(context.Background(), small(name), &s.Target)
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				if len(result.Missed) > 0 || result.Counts.Answered != 500 {
+					t.Errorf("%s: %v %+v", name, result.Missed, result.Counts)
+				}
+			}
+		})
+	}
+}
+
+// TestServerThatDoesNotStart: what it said is in the error, and nothing stays behind.
+func TestServerThatDoesNotStart(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	_, err := Appliance(context.Background(), "/bin/false", -1, 1)
+	if err == nil || !strings.Contains(err.Error(), "sallyport ended before it listened") {
+		t.Error(err)
+	}
+	if _, err = Appliance(context.Background(), "/nonexistent/sallyport", -1, 1); err == nil || !strings.Contains(err.Error(), "make build") {
+		t.Error(err)
+	}
+	left, err := filepath.Glob(filepath.Join(t.TempDir(), "..", "*", "sallyport-bench-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func stop(t *testing.T, s *Server) {
+	t.Helper()
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+}
