@@ -245,7 +245,7 @@ func (ev *loginEvent) done(c *core, err error) {
 		ev.q.drop(now, dropStorage)
 	default:
 		ev.q.answer(now, ev.reply)
-		c.e.latency.access.Observe(now.Sub(ev.q.received).Seconds())
+		c.e.latency.access.observe(now.Sub(ev.q.received))
 	}
 	if ev.next != nil && err == nil && ev.q.snap != c.e.snapshot() {
 		// The configuration changed while the password was hashed. The request was judged by

@@ -126,7 +126,7 @@ func (ev *accountingEvent) done(c *core, err error) {
 		return
 	}
 	ev.q.answer(now, reply)
-	e.latency.accounting.Observe(now.Sub(ev.q.received).Seconds())
+	e.latency.accounting.observe(now.Sub(ev.q.received))
 }
 
 var accountingWords = map[string]string{

@@ -148,7 +148,7 @@ func (ev *settleEvent) done(c *core, err error) {
 	}
 	e.livelog.Add(ev.row(e))
 	if ev.in.Outcome == coa.ACK {
-		e.latency.change.Observe(e.clock.Now().Sub(ev.before.Change.Made).Seconds())
+		e.latency.change.observe(e.clock.Now().Sub(ev.before.Change.Made))
 		return
 	}
 	e.log.Warn("change of authorization failed", "session", ev.in.Session, "nas", ev.before.NAS,

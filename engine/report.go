@@ -265,7 +265,7 @@ func (ev *reportEvent) done(c *core, err error) {
 		return
 	}
 	if !ev.judged.Again {
-		c.e.latency.report.Observe(c.e.clock.Now().Sub(ev.received).Seconds())
+		c.e.latency.report.observe(c.e.clock.Now().Sub(ev.received))
 		c.e.livelog.Add(ev.row(c.e))
 	}
 }
