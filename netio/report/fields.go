@@ -1,6 +1,9 @@
 package report
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // Tidy brings what a collector found within the bounds that DecodeClaim checks: free
 // text is cut and cleaned, lists of addresses are cut.
@@ -10,6 +13,19 @@ func (c *Claim) Tidy() { c.fields(&walker{tidy: true}) }
 // text is cut and cleaned, lists of disks and mounts are cut; devices that do not fit are
 // left out, and Error of the group says so.
 func (r *Report) Tidy() { r.fields(&walker{tidy: true}) }
+
+// Encode tidies the report and writes it within ReportBytesMax: groups of facts that do
+// not fit, the largest first, are emptied and say so, so that conditions on them cannot
+// tell. The error is for a time outside RFC 3339.
+func (r *Report) Encode() ([]byte, error) {
+	r.Tidy()
+	for {
+		body, err := json.Marshal(r)
+		if err != nil || len(body) <= ReportBytesMax || !r.Facts.shorten() {
+			return body, err
+		}
+	}
+}
 
 func (c *Claim) fields(w *walker) {
 	w.token("session_id", c.SessionID, SessionIDMax)
@@ -65,9 +81,7 @@ func (r *Report) fields(w *walker) {
 	w.one("trigger", r.Trigger, TriggerInitial, TriggerEvent, TriggerPeriodic, TriggerRemediated)
 	w.in("agent", r.Agent.fields)
 	w.in("system", r.System.fields)
-	if r.Facts.USB != nil {
-		w.in("facts.usb", r.Facts.USB.fields)
-	}
+	w.in("facts", r.Facts.fields)
 	if w.count("actions", len(r.Actions), actionsMax) {
 		for i := range r.Actions {
 			w.in(fmt.Sprintf("actions[%d]", i), r.Actions[i].fields)
@@ -140,6 +154,12 @@ func (p *Policy) fields(w *walker) {
 	w.plain("etag", p.ETag, tokenMax)
 	w.texts("collect", &p.Collect, collectMax, wordMax)
 	w.seconds("heartbeat_s", p.HeartbeatS)
+	if p.Probe != nil {
+		w.in("probe", p.Probe.fields)
+	}
+	if p.USB != nil {
+		w.in("usb", p.USB.fields)
+	}
 	if !w.count("requirements", len(p.Requirements), requirementsMax) {
 		return
 	}
@@ -166,7 +186,7 @@ func (a *Action) fields(w *walker) {
 	w.one("mode", a.Mode, "automatic", "manual")
 	w.text("requirement", &a.Requirement, nameMax)
 	w.message("message", &a.Message)
-	w.texts("allow", &a.Allow, allowMax, usbTextMax)
+	w.texts("allow", &a.Allow, allowMax, allowTextMax)
 }
 
 func (v *Verdict) fields(w *walker) {

@@ -4,7 +4,7 @@ package report
 // octet more than the limit from the network and then knows.
 const (
 	ClaimBytesMax     = 16 << 10  // addresses, a key, what the system is: under 4 KiB in practice
-	ReportBytesMax    = 256 << 10 // 64 devices with every USB text at its limit need about 180 KiB
+	ReportBytesMax    = 256 << 10 // 64 devices with every USB text at its limit need about 180 KiB; see Encode
 	ClaimedBytesMax   = 4 << 10   // nine short fields
 	VerdictBytesMax   = 256 << 10 // as large as the policy whose outcome it tells
 	PolicyBytesMax    = 256 << 10 // 256 requirements with a message each
@@ -28,6 +28,8 @@ const (
 	ifacesMax       = 256  // interfaces of one device, over all alternate settings
 	nodesMax        = 64   // disks or mounts of one device
 	allowMax        = 256  // devices that one action leaves alone
+	factsMax        = 128  // items of one other group of facts, or of one list of a probe
+	pathsMax        = 16   // files one process name runs from
 	actionsMax      = 64   // asked for, or answered, at once
 	requirementsMax = 256  // in a policy
 	outcomesMax     = 1024 // a requirement may stand in several policy rules
@@ -44,8 +46,10 @@ const (
 	nameMax      = 256  // names that people give: requirements, rules, hosts, users
 	addressMax   = 64   // a MAC of 20 octets, an IPv6 address with its zone
 	usbTextMax   = 512  // 126 characters of a USB string descriptor (USB 2.0 section 9.6.7) in UTF-8
+	allowTextMax = 1024 // a device that is left alone, as a rule of several words
 	pathMax      = 1024 // a mount point
 	reasonMax    = 1024 // an error or a reason in a sentence
+	dataMax      = 1024 // a value of the registry
 	messageMax   = 4096 // text for the person, may have lines
 )
 
@@ -53,5 +57,5 @@ const (
 const secondsMax = 7 * 24 * 3600
 
 // No list that may be full is refused for its structure.
-const _ = uint(itemsMax - max(addressesMax, devicesMax, ifacesMax, nodesMax, actionsMax,
+const _ = uint(itemsMax - max(addressesMax, devicesMax, ifacesMax, nodesMax, factsMax, actionsMax,
 	requirementsMax, outcomesMax, conditionsMax, collectMax, eventsMax))

@@ -94,7 +94,9 @@ type Claimed struct {
 type Policy struct {
 	V            int           `json:"v"`
 	ETag         string        `json:"etag"`
-	Collect      []string      `json:"collect"` // kinds of fact: "usb"
+	Collect      []string      `json:"collect"` // kinds of fact: KindUSB ...
+	Probe        *Probe        `json:"probe,omitempty"`
+	USB          *USBControl   `json:"usb,omitempty"`
 	HeartbeatS   int           `json:"heartbeat_s"`
 	Requirements []Requirement `json:"requirements"`
 }
@@ -153,8 +155,18 @@ type Report struct {
 }
 
 // Facts are raw observations. A nil group was not collected: conditions on it cannot tell.
+// The groups besides USB are in facts.go.
 type Facts struct {
-	USB *USB `json:"usb,omitempty"`
+	USB         *USB         `json:"usb,omitempty"`
+	Files       *Files       `json:"files,omitempty"`
+	Registry    *Registry    `json:"registry,omitempty"`
+	Services    *Services    `json:"services,omitempty"`
+	Processes   *Processes   `json:"processes,omitempty"`
+	Packages    *Packages    `json:"packages,omitempty"`
+	Patch       *Patch       `json:"patch,omitempty"`
+	Encryption  *Encryption  `json:"encryption,omitempty"`
+	Firewall    *Firewall    `json:"firewall,omitempty"`
+	AntiMalware *AntiMalware `json:"antimalware,omitempty"`
 }
 
 // USB is every USB device with at least one storage interface (class 08), and why the
