@@ -45,18 +45,23 @@ const (
 // A Start that happened after the end begins a new life of the id. A Stop of the life
 // before that comes late, since it was sent again say, does not end this one.
 func Accounting(now time.Time, old *sessions.Session, in *AccountingInput) (*sessions.Session, string) {
-	var next *sessions.Session
+	return AccountingInto(&sessions.Session{}, now, old, in)
+}
+
+// AccountingInto is Accounting that makes the new record in next, which is the
+// caller's, and allocates nothing.
+func AccountingInto(next *sessions.Session, now time.Time, old *sessions.Session, in *AccountingInput) (*sessions.Session, string) {
 	switch {
 	case old != nil && ofLifeBefore(old, in):
 		return old, AcctStale
 	case old == nil:
-		next = fresh(now, &in.Attributes, nil)
+		freshInto(next, now, &in.Attributes, nil)
 		next.Started = in.At
 	case !old.Live() && in.Kind == AcctStart && in.At.After(old.Ended):
-		next = fresh(now, &in.Attributes, old)
+		freshInto(next, now, &in.Attributes, old)
 		next.Started = in.At
 	default:
-		next = copyOf(old, now)
+		copyInto(next, old, now)
 	}
 	a := &next.Accounting
 	stale := !next.Live() || in.At.Before(a.LastEvent)

@@ -79,10 +79,11 @@ func (a *Attributes) apply(now time.Time, next *sessions.Session) {
 	next.CoAPush = next.CoAPush || a.CoAPush
 }
 
-// fresh is a session that begins now. An id that was used before goes on counting its
-// versions, epochs and changes, so that late news of the earlier life is recognised.
-func fresh(now time.Time, a *Attributes, before *sessions.Session) *sessions.Session {
-	next := &sessions.Session{ID: a.ID, AuditSessionID: a.AuditSessionID, Minted: a.Minted, Started: now, Changed: now}
+// freshInto makes next a session that begins now. An id that was used before goes on
+// counting its versions, epochs and changes, so that late news of the earlier life is
+// recognised.
+func freshInto(next *sessions.Session, now time.Time, a *Attributes, before *sessions.Session) {
+	*next = sessions.Session{ID: a.ID, AuditSessionID: a.AuditSessionID, Minted: a.Minted, Started: now, Changed: now}
 	if before != nil {
 		next.Version = before.Version
 		next.Epoch = before.Epoch + 1
@@ -91,7 +92,6 @@ func fresh(now time.Time, a *Attributes, before *sessions.Session) *sessions.Ses
 		next.Posture.Binding.TicketUsed = before.Posture.Binding.TicketUsed
 	}
 	next.Version++
-	return next
 }
 
 // Names that policies use for the numbers of RFC 2865 sections 5.41 and 5.6. A port type

@@ -22,7 +22,13 @@ type LoginInput struct {
 // its point. One to another grant may still reach the NAS after the answer: then the
 // grant of the answer is sent as a change of its own, and has the last word.
 func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*sessions.Session, authz.Decision) {
-	next := loginRecord(now, old, in)
+	return LoginInto(&sessions.Session{}, now, old, in, r)
+}
+
+// LoginInto is Login that makes the new record in next, which is the caller's, and
+// allocates nothing. A login that changes nothing worth keeping gives old back.
+func LoginInto(next *sessions.Session, now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*sessions.Session, authz.Decision) {
+	loginRecord(next, now, old, in)
 	if next.Posture.Status == sessions.Unknown {
 		setStatus(now, next, firstStatus(now, next, r))
 	}
@@ -33,23 +39,38 @@ func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*ses
 	}
 	next.Grant = grantOf(&d)
 	supersede(now, old, next)
-	if d.Profile.Redirect != nil && !sameRedirect(old, next) {
+	goesOn := old != nil && old.Started.Equal(next.Started)
+	if d.Profile.Redirect != nil && !(goesOn && sameRedirect(now, old, next, r)) {
 		newTicket(now, next)
 	}
-	if next.Posture.Status == sessions.Pending && r.PendingAlarm > 0 {
+	if next.Posture.Status == sessions.Pending && r.PendingAlarm > 0 &&
+		!(goesOn && old.Posture.Status == sessions.Pending && !old.Posture.ValidUntil.IsZero()) {
 		next.Posture.ValidUntil = now.Add(r.PendingAlarm)
+	}
+	if goesOn && next.LastSeen.Sub(old.LastSeen) < seenTrails && same(old, next) {
+		return old, d
 	}
 	return next, d
 }
 
-// sameRedirect says whether the redirect that a login gives is on its way already, with a
-// ticket that nobody redeemed: whichever reaches the NAS last, that ticket has to count.
-func sameRedirect(old, next *sessions.Session) bool {
-	if old == nil || old.Change == nil || !old.Started.Equal(next.Started) || old.UserName != next.UserName {
+// seenTrails is how far LastSeen may be behind. It decides about purges after hours and
+// days; a minute of it is not worth a write to the disk.
+const seenTrails = time.Minute
+
+// sameRedirect says whether the ticket that was given out last still stands for the
+// redirect that a login gives, and nobody has redeemed it. It is either on its way in a
+// change, and whichever reaches the NAS last, that ticket has to count; or the NAS was
+// told before and asks again.
+func sameRedirect(now time.Time, old, next *sessions.Session, r *Rules) bool {
+	b := &old.Posture.Binding
+	if b.TicketUsed >= b.TicketSerial || old.UserName != next.UserName {
 		return false
 	}
-	b, grant := &old.Posture.Binding, &old.Change.Grant
-	return grant.Profile == next.Grant.Profile && grant.Digest == next.Grant.Digest && b.TicketUsed < b.TicketSerial
+	if old.Change == nil && now.Sub(b.TicketMade) > r.TicketLifetime/2 {
+		return false
+	}
+	held := intended(old)
+	return held.Profile == next.Grant.Profile && held.Digest == next.Grant.Digest
 }
 
 // stillFlying is how long a change that was given up here may be on its way: a request
@@ -79,23 +100,21 @@ func supersede(now time.Time, old, next *sessions.Session) {
 	}
 }
 
-func loginRecord(now time.Time, old *sessions.Session, in *LoginInput) *sessions.Session {
-	var next *sessions.Session
+func loginRecord(next *sessions.Session, now time.Time, old *sessions.Session, in *LoginInput) {
 	switch {
 	case old == nil || !old.Live():
-		next = fresh(now, &in.Attributes, old)
+		freshInto(next, now, &in.Attributes, old)
 	case old.Authenticated && old.UserName != in.UserName:
 		// Somebody else on the same session: what the first one's agent said is void.
-		next = fresh(now, &in.Attributes, old)
+		freshInto(next, now, &in.Attributes, old)
 	default:
-		next = copyOf(old, now)
+		copyInto(next, old, now)
 	}
 	in.apply(now, next)
 	next.UserName = in.UserName
 	next.Groups = in.Groups
 	next.Method = in.Method
 	next.Authenticated = true
-	return next
 }
 
 // firstStatus is the posture status of an endpoint that nobody has judged: Pending when

@@ -41,10 +41,15 @@ type Rules struct {
 
 // copyOf returns a record that may be changed, stamped with now.
 func copyOf(s *sessions.Session, now time.Time) *sessions.Session {
-	next := *s
+	next := &sessions.Session{}
+	copyInto(next, s, now)
+	return next
+}
+
+func copyInto(next, s *sessions.Session, now time.Time) {
+	*next = *s
 	next.Version++
 	next.Changed = now
-	return &next
 }
 
 // Input is what the policies read of a session.
