@@ -49,7 +49,8 @@ func (p *Policy) match(in *expr.Input) *match {
 	if ok {
 		return m
 	}
-	m = p.evaluate(in)
+	own := *in // in itself stays where its owner put it: on the stack
+	m = p.evaluate(&own)
 	p.memo.mu.Lock()
 	defer p.memo.mu.Unlock()
 	if len(p.memo.known) >= memoMax {
