@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // shardsMax is the number of shards. Growing one copies a 256th of the table, which
@@ -21,6 +22,9 @@ type Table struct {
 	acct    *multiIndex[acctKey]
 	station *multiIndex[string]     // Calling-Station-Id and MACs, canonical
 	address *multiIndex[netip.Addr] // Framed-IP-Address, v4 and v6
+	user    *multiIndex[string]
+	nas     *multiIndex[netip.Addr]
+	timers  timers
 }
 
 // acctKey is unique per NAS only (RFC 2866 section 5.5): per address, since one entry of
@@ -39,6 +43,9 @@ func NewTable() *Table {
 	t.acct = newMultiIndex[acctKey](t.seed)
 	t.station = newMultiIndex[string](t.seed)
 	t.address = newMultiIndex[netip.Addr](t.seed)
+	t.user = newMultiIndex[string](t.seed)
+	t.nas = newMultiIndex[netip.Addr](t.seed)
+	t.timers.entry = map[ID]time.Time{}
 	return t
 }
 
@@ -135,12 +142,56 @@ func (t *Table) Delete(id ID) {
 	}
 	t.shard(id).del(id)
 	t.reindex(id, old, nil)
+	delete(t.timers.entry, id)
 }
 
 func (t *Table) reindex(id ID, old, s *Session) {
 	diff(acctKeys(old), acctKeys(s), func(k acctKey) { t.acct.remove(k, id) }, func(k acctKey) { t.acct.add(k, id) })
 	diff(stationKeys(old), stationKeys(s), func(k string) { t.station.remove(k, id) }, func(k string) { t.station.add(k, id) })
 	diff(addressKeys(old), addressKeys(s), func(k netip.Addr) { t.address.remove(k, id) }, func(k netip.Addr) { t.address.add(k, id) })
+	diff(userKeys(old), userKeys(s), func(k string) { t.user.remove(k, id) }, func(k string) { t.user.add(k, id) })
+	diff(nasKeys(old), nasKeys(s), func(k netip.Addr) { t.nas.remove(k, id) }, func(k netip.Addr) { t.nas.add(k, id) })
+}
+
+func userKeys(s *Session) []string {
+	if s == nil || !s.Live() || s.UserName == "" {
+		return nil
+	}
+	return []string{s.UserName}
+}
+
+func nasKeys(s *Session) []netip.Addr {
+	if s == nil || !s.Live() || !s.NASAddress.IsValid() {
+		return nil
+	}
+	return []netip.Addr{s.NASAddress.Unmap()}
+}
+
+// ByUser returns the live sessions with the User-Name, exactly as the record has it.
+func (t *Table) ByUser(name string) []*Session {
+	var out []*Session
+	t.user.each(name, func(id ID) bool {
+		if s := t.Get(id); s != nil && s.Live() && s.UserName == name {
+			out = append(out, s)
+		}
+		return true
+	})
+	return out
+}
+
+// OfNAS walks the live sessions of the NAS at an address. Writer only; the walk may be
+// left and taken up again (iter.Pull), and sessions may change between its steps: each
+// that was there from its begin to its end comes up once.
+func (t *Table) OfNAS(nas netip.Addr) iter.Seq[ID] {
+	return func(yield func(ID) bool) {
+		var all []ID
+		t.nas.each(nas.Unmap(), func(id ID) bool { all = append(all, id); return true })
+		for _, id := range all {
+			if s := t.Get(id); s != nil && s.Live() && !yield(id) {
+				return
+			}
+		}
+	}
 }
 
 // newer prefers the living, then the one that began later.
@@ -249,4 +300,17 @@ func macDigits(raw string, group int, separators string) (string, bool) {
 		n++
 	}
 	return string(hex[:n]), n == len(hex)
+}
+
+// AppendCanonicalStation is CanonicalStation without an allocation: it appends the
+// canonical form of raw to dst.
+func AppendCanonicalStation(dst, raw []byte) []byte {
+	return append(dst, CanonicalStation(string(raw))...)
+}
+
+// AppendCanonicalID is CanonicalID without an allocation: it appends the canonical form
+// of raw to dst, or returns dst as it was and false.
+func AppendCanonicalID(dst, raw []byte) ([]byte, bool) {
+	id, ok := CanonicalID(string(raw))
+	return append(dst, id...), ok
 }

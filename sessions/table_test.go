@@ -211,3 +211,33 @@ func TestCanonicalID(t *testing.T) {
 		}
 	}
 }
+
+// TestScratchTimersAndUsers: the ways in that the committer uses.
+func TestScratchTimersAndUsers(t *testing.T) {
+	table := NewTable()
+	var into Scratch
+	for i := range 3 {
+		s := &Session{ID: ID(fmt.Sprint(i)), UserName: "cisco", NASAddress: nasAddr, Change: &Change{Serial: 1}}
+		table.PutRecord(s, nil)
+	}
+	s := table.Load("1", &into)
+	if s == nil || s.Change.Serial != 1 || table.Load("9", &into) != nil {
+		t.Fatal("Load")
+	}
+	sameIDs(t, "ByUser", table.ByUser("cisco"), []ID{"0", "1", "2"})
+	if got := slices.Sorted(table.OfNAS(nasAddr)); !slices.Equal(got, []ID{"0", "1", "2"}) {
+		t.Fatal(got)
+	}
+	table.Schedule("0", t0.Add(2*time.Second))
+	table.Schedule("1", t0.Add(time.Second))
+	table.Schedule("0", t0.Add(time.Hour))
+	if id, ok := table.Due(t0.Add(time.Second)); !ok || id != "1" {
+		t.Fatal(id, ok)
+	}
+	if id, ok := table.Due(t0.Add(time.Second)); ok {
+		t.Fatal(id)
+	}
+	if id, ok := table.Due(t0.Add(2 * time.Second)); !ok || id != "0" {
+		t.Fatal(id, ok)
+	}
+}

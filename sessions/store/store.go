@@ -169,10 +169,29 @@ func (s *Store) Load(f func(*sessions.Session) error) error {
 	return errors.Join(it.Error(), it.Close())
 }
 
+// Restore fills an empty table with what the journal holds. each, unless it is nil, is
+// called for every session when it is in the table, by the calling goroutine; the
+// session is valid until it returns. Call it once, before the first Commit.
+func (s *Store) Restore(t *sessions.Table, each func(*sessions.Session)) error {
+	return s.Load(func(x *sessions.Session) error {
+		t.Put(x)
+		if each != nil {
+			each(x)
+		}
+		return nil
+	})
+}
+
+// Maintain does a bounded piece of what the journal needs from time to time. The
+// committing goroutine calls it between groups, when the table holds exactly what was
+// committed; at least at every tick, also when nothing happens.
+func (s *Store) Maintain(t *sessions.Table, now time.Time) {}
+
 // Batch is a set of changes that become durable together or not at all.
 type Batch struct {
 	b    *pebble.Batch
 	buf  []byte
+	ends []int // of the records in buf
 	last uint64
 }
 
@@ -181,12 +200,26 @@ func (s *Store) Begin() *Batch { return &Batch{b: s.db.NewBatch(), last: s.last}
 
 // Put writes a session record.
 func (b *Batch) Put(session *sessions.Session) error {
-	b.buf = AppendSession(b.buf[:0], session)
-	return b.b.Set(append([]byte(prefixSession), session.ID...), b.buf, nil)
+	begin := len(b.buf)
+	b.buf = AppendSession(b.buf, session)
+	b.ends = append(b.ends, len(b.buf))
+	return b.b.Set(append([]byte(prefixSession), session.ID...), b.buf[begin:], nil)
+}
+
+// Record is the encoding of the i-th Put or Delete of the batch, counted from 0 in the
+// order of the calls; nothing for a Delete. It is for sessions.Table.PutRecord and stays
+// valid after Commit, until the next Begin.
+func (b *Batch) Record(i int) []byte {
+	begin := 0
+	if i > 0 {
+		begin = b.ends[i-1]
+	}
+	return b.buf[begin:b.ends[i]]
 }
 
 // Delete forgets a session.
 func (b *Batch) Delete(id sessions.ID) error {
+	b.ends = append(b.ends, len(b.buf))
 	return b.b.Delete(append([]byte(prefixSession), id...), nil)
 }
 
