@@ -25,7 +25,6 @@ const (
 // Server is a server that was started here, in a directory of its own.
 type Server struct {
 	Target
-	Metrics string // host:port of Prometheus metrics, or empty
 
 	dir    string
 	cmd    *exec.Cmd
@@ -91,11 +90,11 @@ func (s *Server) answers(ctx context.Context) error {
 	probe.fill()
 	probe.Time = time.Second
 	probe.Retransmit = Retransmit{Off: true, Initial: time.Second, Longest: time.Second, GiveUp: time.Second}
-	quiet := &Runner{ServerCPU: -1}
+	quiet := &Runner{ServerCPU: -1, GeneratorCPU: -1}
 	var fault error
 	err := s.await(ctx, "its first answer", func() bool {
 		var r *Result
-		r, fault = quiet.Run(ctx, probe, &s.Target)
+		r, fault = quiet.Run(ctx, probe, &Target{Name: s.Name, Auth: s.Auth, Secret: s.Secret})
 		return fault != nil || r.Counts.Answered > 0
 	})
 	return errors.Join(fault, err)

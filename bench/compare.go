@@ -38,7 +38,6 @@ type lane struct {
 	server *Server
 	attack *attack
 	turns  []*Result
-	allocs []float64 // an answer, by the server's own count
 }
 
 // contest is the lanes of one comparison.
@@ -110,43 +109,20 @@ func (l *lane) turn(ctx context.Context) error {
 		return err
 	}
 	var best *Result
-	var allocs float64
 	for range triesMax {
-		r, n, err := l.once(ctx)
+		r, err := l.attack.measure(ctx)
 		if err != nil {
 			return err
 		}
 		if best == nil || disturbance(r) < disturbance(best) {
-			best, allocs = r, n
+			best = r
 		}
 		if !dirty(best) {
 			break
 		}
 	}
 	l.turns = append(l.turns, best)
-	if l.server.Metrics != "" {
-		l.allocs = append(l.allocs, allocs)
-	}
 	return l.server.freeze()
-}
-
-// once measures, and counts what the server allocates for an answer, where it tells.
-func (l *lane) once(ctx context.Context) (r *Result, allocs float64, err error) {
-	before, err := l.server.mallocs(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	if r, err = l.attack.measure(ctx); err != nil {
-		return nil, 0, err
-	}
-	after, err := l.server.mallocs(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	// Asking allocates as well, and is no packet: what one more asking adds is taken off.
-	again, err := l.server.mallocs(ctx)
-	packets := float64(max(1, r.Counts.Answered+r.Counts.Repeated))
-	return r, max(0, after-before-(again-after)) / packets, err
 }
 
 // disturbance is what the server's core lost to others, as a share.
@@ -175,6 +151,7 @@ func (l *lane) of(number func(*Result) float64) (all []float64) {
 
 func rate(r *Result) float64      { return r.Rate }
 func serverCPU(r *Result) float64 { return r.ServerCPU }
+func allocs(r *Result) float64    { return r.Inside.Allocs }
 func p50(r *Result) float64       { return float64(r.Latency.P50) / 1000 }
 func p99(r *Result) float64       { return float64(r.Latency.P99) / 1000 }
 

@@ -1,15 +1,10 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strconv"
-	"strings"
-	"time"
 )
 
 // ErrMissed: figures are below their targets, and were printed.
@@ -128,8 +123,8 @@ func freeradiusFigures(lanes []*lane) []Figure {
 		{"acct_vs_freeradius_detail", spreadOf(ratios(acct.of(rate), detail.of(rate))), "x", true, 8},
 		{"duplicate_cost_ratio", spreadOf(cost), "x", false, 0.7},
 	}
-	if len(ours.allocs) > 0 {
-		list = append(list, Figure{"allocs_per_packet", spreadOf(ours.allocs), "allocs", false, 0.001})
+	if allocs := ours.of(allocs); len(allocs) > 0 {
+		list = append(list, Figure{"allocs_per_packet", spreadOf(allocs), "allocs", false, 0.001})
 	}
 	return list
 }
@@ -188,28 +183,4 @@ func (c *contest) figures(list []Figure, missing string) error {
 		fmt.Fprintln(c.out, missing)
 	}
 	return err
-}
-
-// mallocs is how many objects a server has allocated so far; 0 where it does not tell.
-func (s *Server) mallocs(ctx context.Context) (float64, error) {
-	if s.Metrics == "" {
-		return 0, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Metrics+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	reply, err := http.DefaultClient.Do(ask)
-	if err != nil {
-		return 0, err
-	}
-	defer reply.Body.Close()
-	for lines := bufio.NewScanner(reply.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "go_memstats_mallocs_total "); ok {
-			return strconv.ParseFloat(value, 64)
-		}
-	}
-	return 0, fmt.Errorf("%s: its metrics have no go_memstats_mallocs_total", s.Name)
 }

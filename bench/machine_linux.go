@@ -74,12 +74,13 @@ func startOn(cpu int, cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-// readUsage reads what a process and a CPU have used so far.
-func readUsage(pid, cpu int) (u usage) {
+// readUsage reads what a process, its CPU and ours have used so far.
+func readUsage(pid, cpu, ours int) (u usage) {
 	u.at = time.Now()
 	u.process = processTime(pid)
 	u.self = processTime(os.Getpid())
 	u.busy, u.steal = cpuTime(cpu)
+	u.near, u.lost = cpuTime(ours)
 	return u
 }
 

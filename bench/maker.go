@@ -24,6 +24,7 @@ type maker struct {
 	kind     string
 	key      *radius.Key
 	sessions uint64
+	fresh    bool
 	users    []string
 	password []byte
 	audit    [24]byte
@@ -32,7 +33,7 @@ type maker struct {
 }
 
 func newMaker(s *Scenario, key *radius.Key) *maker {
-	m := &maker{kind: s.Kind, key: key, sessions: uint64(s.Sessions), password: []byte(Password)}
+	m := &maker{kind: s.Kind, key: key, sessions: uint64(s.Sessions), fresh: s.Fresh, password: []byte(Password)}
 	for n := range s.Users {
 		m.users = append(m.users, UserName(n))
 	}
@@ -50,7 +51,10 @@ func (m *maker) request(dst []byte, n uint64, identifier byte) ([]byte, error) {
 	b := radius.Begin(dst, radius.AccessRequest, identifier)
 	b.Text(radius.UserName, m.users[session%uint64(len(m.users))])
 	b.Password(m.key, m.password)
-	m.common(&b, session, 0)
+	if !m.fresh {
+		pass = 0
+	}
+	m.common(&b, session, pass)
 	return m.key.SealRequest(&b)
 }
 
@@ -94,7 +98,7 @@ func (m *maker) accounting(dst []byte, session, pass uint64, identifier byte) ([
 }
 
 // auditSession is 24 hexadecimal digits, as Cisco's are: here the session, then which of
-// its lives, 0 for logins.
+// its lives, of a fresh login its round.
 func (m *maker) auditSession(session, life uint64) []byte {
 	var b [12]byte
 	b[0] = 0xbe

@@ -30,6 +30,7 @@ type Result struct {
 	// ServerCPU is microseconds of the server for each answer, 0 where it was not started
 	// here. In JSON it is in seconds.
 	ServerCPU float64  `json:"-"`
+	Inside    *Inside  `json:"inside"` // of an appliance that was started here, else nil
 	Missed    []string `json:"missed"` // objectives, in words
 
 	histogram *hdrhistogram.Histogram
@@ -113,8 +114,11 @@ func (r *Result) Table(out io.Writer) error {
 	l := &r.Latency
 	row("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(l.P50), ms(l.P90), ms(l.P99), ms(l.P999), ms(l.Max))
 	if r.ServerCPU > 0 {
-		row("server", "%.1f us of CPU an answer; %.0f%% of a CPU, others on it %.0f%%, steal %.0f%%; generator %.0f%%",
-			r.ServerCPU, r.Used.Server*100, r.Used.Foreign*100, r.Used.Steal*100, r.Used.Generator*100)
+		row("server", "%.1f us of CPU an answer; %.0f%% of a CPU, others on it %.0f%%, steal %.0f%%; generator %.0f%%, others %.0f%%",
+			r.ServerCPU, r.Used.Server*100, r.Used.Foreign*100, r.Used.Steal*100, r.Used.Generator*100, r.Used.Beside*100)
+	}
+	if r.Inside != nil {
+		row("inside", "%s", r.Inside)
 	}
 	for _, m := range r.Missed {
 		row("MISSED", "%s", m)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"sallyport/netio/radius"
@@ -27,7 +28,9 @@ type Target struct {
 	Auth   netip.AddrPort // where Access-Requests go
 	Acct   netip.AddrPort // where Accounting-Requests go
 	Secret secret.Shared
-	PID    int // of a server that was started here; else 0
+	// Of a server that was started here:
+	PID     int
+	Metrics string // host:port of its Prometheus metrics, or empty
 }
 
 // address is where a scenario's requests go.
@@ -51,9 +54,11 @@ func Loopback(at netip.AddrPort) error {
 
 // Runner puts load on targets. Progress may be nil.
 type Runner struct {
-	Progress  io.Writer // a line that is written over and over
-	ServerCPU int       // where the server is, -1 unknown or anywhere
-	Pinned    bool
+	Progress     io.Writer // a line that is written over and over
+	ServerCPU    int       // where the server is, -1 unknown or anywhere
+	GeneratorCPU int       // where this process is, -1 anywhere
+	Pinned       bool
+	Profile      string // file for a CPU profile of the server while it is measured, see profile; empty: none
 }
 
 // attack is a scenario and a target with their sockets open.
@@ -92,16 +97,20 @@ func (a *attack) close() { a.wire.close() }
 
 // warm sends the scenario's first requests, closed loop, unmeasured.
 func (a *attack) warm(ctx context.Context) error {
-	if a.s.Warm == 0 {
-		return nil
-	}
-	a.load.begin(a.wire.now(), a.s.Warm, timeMax, 0, min(warmWindow, a.s.Window))
-	if err := a.drive(ctx, "warm"); err != nil {
-		return err
-	}
-	if c := &a.load.tally.Counts; c.Answered == 0 {
-		return fmt.Errorf("%s at %s answers nothing: %d requests, %d given up, %d replies that do not verify",
-			a.t.Name, a.t.address(a.s), c.Requests, c.GivenUp, c.Wrong+c.Malformed)
+	// Every user once, with care; then the rest as it will be measured.
+	users := min(a.s.Users, a.s.Warm)
+	for _, part := range []struct{ count, window int }{{users, min(warmWindow, a.s.Window)}, {a.s.Warm - users, a.s.Window}} {
+		if part.count == 0 {
+			continue
+		}
+		a.load.begin(a.wire.now(), part.count, timeMax, 0, part.window)
+		if err := a.drive(ctx, "warm"); err != nil {
+			return err
+		}
+		if c := &a.load.tally.Counts; c.Answered == 0 {
+			return fmt.Errorf("%s at %s answers nothing: %d requests, %d given up, %d replies that do not verify",
+				a.t.Name, a.t.address(a.s), c.Requests, c.GivenUp, c.Wrong+c.Malformed)
+		}
 	}
 	return nil
 }
@@ -112,13 +121,24 @@ func (a *attack) measure(ctx context.Context) (*Result, error) {
 		Scenario: *a.s, Seed: a.seed, Target: a.t.address(a.s).String(), Server: a.t.Name,
 		Begun: time.Now().UTC().Truncate(time.Second), Machine: describeMachine(), Pinned: a.r.Pinned,
 	}
-	before := readUsage(a.t.PID, a.r.ServerCPU)
+	inside, err := look(ctx, a.t)
+	if err != nil {
+		return nil, err
+	}
+	profiled := a.r.profile(ctx, a.t, a.s.Time)
+	before := readUsage(a.t.PID, a.r.ServerCPU, a.r.GeneratorCPU)
 	a.load.begin(a.wire.now(), a.s.Count, a.s.Time, a.s.Rate, a.s.Window)
 	if err := a.drive(ctx, "run"); err != nil {
 		return nil, err
 	}
 	t := a.load.tally
-	r.Used = before.until(readUsage(a.t.PID, a.r.ServerCPU))
+	r.Used = before.until(readUsage(a.t.PID, a.r.ServerCPU, a.r.GeneratorCPU))
+	if err := <-profiled; err != nil {
+		return nil, err
+	}
+	if r.Inside, err = inside.until(ctx, t.Datagrams+t.Garbage); err != nil {
+		return nil, err
+	}
 	r.Counts, r.Latency, r.histogram, r.Rate = t.Counts, latencyOf(t.latency), t.latency, t.rate(a.load)
 	if a.t.PID != 0 && t.Answered > 0 {
 		r.ServerCPU = float64(r.Used.serverTime) / float64(time.Microsecond) / float64(t.Answered)
@@ -158,17 +178,32 @@ func (r *Runner) Run(ctx context.Context, s *Scenario, t *Target) (*Result, erro
 	return a.measure(ctx)
 }
 
-// NewRunner makes a runner that keeps this process on the second CPU that it has, so
-// that a server can have the first alone. With one CPU nothing is pinned, and the
-// results say so.
-func NewRunner() (*Runner, error) {
-	r := &Runner{ServerCPU: -1}
-	if list := cpus(); len(list) >= 2 {
-		if err := pinSelf(list[1]); err != nil {
+// NewRunner makes a runner that keeps this process on one CPU, so that a server can have
+// another alone. With -1 the server's is the first that this process may use and the
+// generator's the second; with one CPU nothing is pinned, and the results say so.
+func NewRunner(serverCPU, generatorCPU int) (*Runner, error) {
+	r := &Runner{ServerCPU: serverCPU, GeneratorCPU: generatorCPU}
+	list := cpus()
+	for _, cpu := range []int{serverCPU, generatorCPU} {
+		if cpu >= 0 && !slices.Contains(list, cpu) {
+			return nil, fmt.Errorf("CPU %d is none that this process may use: %v", cpu, list)
+		}
+	}
+	choose := func(at *int, other int) {
+		for _, cpu := range list {
+			if *at < 0 && cpu != other && len(list) >= 2 {
+				*at = cpu
+			}
+		}
+	}
+	choose(&r.ServerCPU, generatorCPU)
+	choose(&r.GeneratorCPU, r.ServerCPU)
+	if r.GeneratorCPU >= 0 {
+		if err := pinSelf(r.GeneratorCPU); err != nil {
 			return nil, err
 		}
-		r.ServerCPU, r.Pinned = list[0], true
 	}
+	r.Pinned = r.ServerCPU >= 0 && r.GeneratorCPU >= 0 && r.ServerCPU != r.GeneratorCPU
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		r.Progress = os.Stderr
 	}

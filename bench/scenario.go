@@ -26,6 +26,7 @@ type Scenario struct {
 
 	Users    int    `yaml:"users" json:"users"`       // names bench-00000 and on, each with Password
 	Sessions int    `yaml:"sessions" json:"sessions"` // audit-session-ids that take turns
+	Fresh    bool   `yaml:"fresh" json:"fresh"`       // each login begins a new session; the NAS ports take turns
 	Seed     uint64 `yaml:"seed" json:"seed"`         // of identifiers' first values and jitter; 0: drawn, and printed
 
 	Ports  int     `yaml:"ports" json:"ports"`   // source ports

@@ -16,6 +16,7 @@ type usage struct {
 	at            time.Time
 	process, self time.Duration
 	busy, steal   time.Duration // of the server's CPU
+	near, lost    time.Duration // the same of the generator's
 }
 
 // Used is the use of CPU during a run, as shares of one CPU. A kernel without
@@ -26,6 +27,7 @@ type Used struct {
 	Generator float64 `json:"generator"` // this process
 	Foreign   float64 `json:"foreign"`   // all else on the server's CPU
 	Steal     float64 `json:"steal"`     // what the host took from the server's CPU
+	Beside    float64 `json:"beside"`    // all else on the generator's CPU, and what the host took from it
 
 	serverTime time.Duration
 }
@@ -40,6 +42,7 @@ func (before usage) until(after usage) Used {
 	return Used{
 		Server: share(server), Generator: share(after.self - before.self),
 		Foreign: share(after.busy - before.busy - server), Steal: share(after.steal - before.steal),
+		Beside:     share(after.near - before.near - (after.self - before.self) + after.lost - before.lost),
 		serverTime: server,
 	}
 }

@@ -48,7 +48,7 @@ func run(t *testing.T, s *Scenario, at netip.AddrPort) *Result {
 	s.Name = "test"
 	set(&s.Kind, KindAuth)
 	s.fill()
-	r := &Runner{ServerCPU: -1}
+	r := &Runner{ServerCPU: -1, GeneratorCPU: -1}
 	result, err := r.Run(context.Background(), s, &Target{Name: "responder", Auth: at, Acct: at, Secret: secret.New([]byte(Secret))})
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestSilenceIsSaid(t *testing.T) {
 	at := respond(t, "127.0.0.1:0", func(int, []byte) [][]byte { return nil })
 	s := &Scenario{Name: "test", Kind: KindAuth, Warm: 1, Retransmit: Retransmit{Off: true, Initial: time.Millisecond, GiveUp: 30 * time.Millisecond}}
 	s.fill()
-	_, err := (&Runner{ServerCPU: -1}).Run(context.Background(), s, &Target{Name: "nobody", Auth: at, Secret: secret.New([]byte(Secret))})
+	_, err := (&Runner{ServerCPU: -1, GeneratorCPU: -1}).Run(context.Background(), s, &Target{Name: "nobody", Auth: at, Secret: secret.New([]byte(Secret))})
 	if err == nil || !strings.Contains(err.Error(), "nobody at "+at.String()+" answers nothing") {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestRunIsCancelled(t *testing.T) {
 	s.fill()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := (&Runner{ServerCPU: -1}).Run(ctx, s, &Target{Auth: at, Secret: secret.New([]byte(Secret))})
+	_, err := (&Runner{ServerCPU: -1, GeneratorCPU: -1}).Run(ctx, s, &Target{Auth: at, Secret: secret.New([]byte(Secret))})
 	if err == nil || !strings.Contains(err.Error(), "canceled") {
 		t.Fatal(err)
 	}

@@ -18,10 +18,10 @@ func (*wire) close()                                              {}
 func (*wire) now() int64                                          { return 0 }
 func (*wire) drive(context.Context, *load, func(now int64)) error { return errLinux }
 
-func cpus() []int                  { return nil }
-func pinSelf(int) error            { return errLinux }
-func startOn(int, *exec.Cmd) error { return errLinux }
-func readUsage(int, int) (u usage) { return u }
-func pause(int) error              { return errLinux }
-func resume(int) error             { return errLinux }
-func describeMachine() (m Machine) { return m }
+func cpus() []int                       { return nil }
+func pinSelf(int) error                 { return errLinux }
+func startOn(int, *exec.Cmd) error      { return errLinux }
+func readUsage(int, int, int) (u usage) { return u }
+func pause(int) error                   { return errLinux }
+func resume(int) error                  { return errLinux }
+func describeMachine() (m Machine)      { return m }

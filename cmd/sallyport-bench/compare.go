@@ -19,7 +19,7 @@ type compareCmd struct {
 
 // Run compares.
 func (c *compareCmd) Run(ctx context.Context) error {
-	runner, err := bench.NewRunner()
+	runner, err := bench.NewRunner(-1, -1)
 	if err != nil {
 		return err
 	}

@@ -14,16 +14,21 @@ import (
 )
 
 type runCmd struct {
-	Scenario string        `arg:"" help:"One of: ${scenarios}; or a YAML file."`
-	Target   string        `help:"address:port of a server that runs already, on loopback; its users are bench-00000 and on." placeholder:"ADDR"`
-	Secret   string        `help:"Shared secret of the target." default:"${secret}"`
-	Program  string        `help:"The appliance to start without --target." default:"${program}"`
-	Rate     float64       `help:"Requests a second, open loop, instead of the scenario's." default:"-1"`
-	Time     time.Duration `help:"Length, instead of the scenario's."`
-	Window   int           `help:"Requests outstanding at each source port, instead of the scenario's."`
-	Seed     uint64        `help:"Repeat a run by the seed that it printed."`
-	JSON     bool          `name:"json" help:"One JSON object on standard output."`
-	Out      string        `help:"Also write NAME.json and NAME.hgrm here." placeholder:"DIR"`
+	Scenario     string        `arg:"" help:"One of: ${scenarios}; or a YAML file."`
+	Target       string        `help:"address:port of a server that runs already, on loopback; its users are bench-00000 and on." placeholder:"ADDR"`
+	Secret       string        `help:"Shared secret of the target." default:"${secret}"`
+	Appliance    string        `help:"The appliance to start without --target." default:"${program}" aliases:"program"`
+	ServerCPU    int           `name:"server-cpu" help:"CPU for the appliance; -1 takes the first." default:"-1"`
+	GeneratorCPU int           `name:"generator-cpu" help:"CPU for this program; -1 takes the next." default:"-1"`
+	Rate         float64       `help:"Requests a second, open loop, instead of the scenario's." default:"-1"`
+	Duration     time.Duration `help:"Length, instead of the scenario's." aliases:"time"`
+	Sessions     int           `help:"Sessions that take turns, instead of the scenario's; each logs in once before anything is measured."`
+	Fresh        bool          `help:"Each login begins a new session."`
+	Window       int           `help:"Requests outstanding at each source port, instead of the scenario's."`
+	Seed         uint64        `help:"Repeat a run by the seed that it printed."`
+	Profile      string        `help:"CPU profile of the appliance during the run, from its /debug/pprof/profile; a FILE that ends in .data is written by perf, kernel included. A run that is profiled is slower." placeholder:"FILE"`
+	JSON         bool          `name:"json" help:"One JSON object on standard output."`
+	Out          string        `help:"Also write NAME.json and NAME.hgrm here." placeholder:"DIR"`
 }
 
 // Run runs one scenario.
@@ -32,10 +37,11 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	runner, err := bench.NewRunner()
+	runner, err := bench.NewRunner(c.ServerCPU, c.GeneratorCPU)
 	if err != nil {
 		return err
 	}
+	runner.Profile = c.Profile
 	target := &bench.Target{Name: "target", Secret: secret.New([]byte(c.Secret))}
 	if c.Target != "" {
 		if target.Auth, err = netip.ParseAddrPort(c.Target); err != nil {
@@ -43,7 +49,7 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 		}
 		target.Acct = target.Auth
 	} else {
-		server, err := bench.Appliance(ctx, c.Program, runner.ServerCPU, s.Users)
+		server, err := bench.Appliance(ctx, c.Appliance, runner.ServerCPU, s.Users)
 		if err != nil {
 			return err
 		}
@@ -65,9 +71,13 @@ func (c *runCmd) scenario() (*bench.Scenario, error) {
 	if c.Rate >= 0 {
 		s.Rate = c.Rate
 	}
-	if c.Time > 0 {
-		s.Time = c.Time
+	if c.Duration > 0 {
+		s.Time = c.Duration
 	}
+	if c.Sessions > 0 {
+		s.Sessions, s.Warm = c.Sessions, max(c.Sessions, s.Users)
+	}
+	s.Fresh = s.Fresh || c.Fresh
 	if c.Window > 0 {
 		s.Window = c.Window
 	}
