@@ -19,32 +19,45 @@ import (
 // 4.1: never acknowledge what is not recorded). When it cannot be made durable there is
 // silence, so that the NAS keeps it or goes elsewhere.
 func (e *Engine) Accounting(now time.Time, loop int, d *udp.Datagram) {
-	q, why := e.admit(now, d, radius.AcctServer)
-	if why != 0 {
+	q := e.admit(now, d, radius.AcctServer)
+	if q == nil {
 		return
 	}
+	if e.accounting(now, loop, d, q) {
+		e.release(q)
+	}
+}
+
+// accounting says whether the request has come to its end here; else the core has it.
+func (e *Engine) accounting(now time.Time, loop int, d *udp.Datagram, q *request) (ended bool) {
 	q.counters.requests.Add(1)
 	if q.view.Code() == radius.StatusServer {
 		d.Reply = e.statusReply(d.Reply, q, radius.AccountingResponse)
-		return
+		return true
 	}
 	if q.duplicate(e, now, loop, d) {
-		return
+		return true
 	}
 	q.counters.accounting.Add(1)
 	var ev event
 	switch kind := number(&q.view, radius.AcctStatusType); kind {
-	case step.AcctStart, step.AcctStop, step.AcctInterim:
-		ev = &accountingEvent{q: q, in: accountingInput(now, q, kind)}
 	case step.AcctOn, step.AcctOff:
-		ev = &nasEvent{q: q, kind: kind, at: eventTime(now, &q.view)}
+		q.onOff = nasEvent{q: q, kind: kind, at: eventTime(now, &q.view)}
+		ev = &q.onOff
+	case step.AcctStart, step.AcctStop, step.AcctInterim:
+		q.acct = accountingEvent{q: q, known: true}
+		q.accountingInput(now, kind, &q.acct.in)
+		ev = &q.acct
 	default:
 		// Nothing we keep, and nothing the NAS should go on sending for ever.
-		ev = &accountingEvent{q: q}
+		q.acct = accountingEvent{q: q}
+		ev = &q.acct
 	}
-	if !e.core.submit(ev) {
+	if !e.core.submitFor(q.counters, ev) {
 		q.drop(now, dropCoreFull)
+		return true
 	}
+	return false
 }
 
 // delayMax bounds Acct-Delay-Time: a NAS that keeps records longer than a week has a
@@ -57,29 +70,29 @@ func eventTime(now time.Time, v *radius.View) time.Time {
 	return now.Add(-min(delay, delayMax))
 }
 
-func accountingInput(now time.Time, q *request, kind uint32) *step.AccountingInput {
+func (q *request) accountingInput(now time.Time, kind uint32, in *step.AccountingInput) {
 	v := &q.view
 	big := func(low, high radius.Type) uint64 {
 		return uint64(number(v, high))<<32 | uint64(number(v, low))
 	}
+	q.attributes(&in.Attributes)
 	update, _ := v.AVPair("nas-update")
-	return &step.AccountingInput{
-		Attributes: q.attributes(), Kind: kind, At: eventTime(now, v),
-		SessionTime: number(v, radius.AcctSessionTime),
-		InOctets:    big(radius.AcctInputOctets, radius.AcctInputGigawords),
-		OutOctets:   big(radius.AcctOutputOctets, radius.AcctOutputGigawords),
-		InPackets:   uint64(number(v, radius.AcctInputPackets)),
-		OutPackets:  uint64(number(v, radius.AcctOutputPackets)),
-		Cause:       number(v, radius.AcctTerminateCause),
-		NASUpdate:   string(update) == "true",
-	}
+	in.Kind, in.At = kind, eventTime(now, v)
+	in.SessionTime = number(v, radius.AcctSessionTime)
+	in.InOctets = big(radius.AcctInputOctets, radius.AcctInputGigawords)
+	in.OutOctets = big(radius.AcctOutputOctets, radius.AcctOutputGigawords)
+	in.InPackets = uint64(number(v, radius.AcctInputPackets))
+	in.OutPackets = uint64(number(v, radius.AcctOutputPackets))
+	in.Cause = number(v, radius.AcctTerminateCause)
+	in.NASUpdate = string(update) == "true"
 }
 
-// accountingEvent is one record about one session; without input it is a record that
-// means nothing to us and is acknowledged all the same.
+// accountingEvent is one record about one session; one that is of no known kind means
+// nothing to us and is acknowledged all the same.
 type accountingEvent struct {
 	q       *request
-	in      *step.AccountingInput
+	known   bool
+	in      step.AccountingInput
 	before  *sessions.Session
 	next    *sessions.Session
 	what    string
@@ -87,11 +100,14 @@ type accountingEvent struct {
 	full    bool // there is no room for another session
 }
 
+func (ev *accountingEvent) request() *request { return ev.q }
+
 func (ev *accountingEvent) step(c *core, now time.Time) {
-	if ev.in == nil {
+	if !ev.known {
 		return
 	}
-	old, conflict := c.resolve(&ev.in.Attributes)
+	f := c.frame()
+	old, conflict := c.resolve(ev.q, &ev.in.Attributes, f)
 	switch {
 	case conflict:
 		ev.refused = errOtherNAS
@@ -99,20 +115,20 @@ func (ev *accountingEvent) step(c *core, now time.Time) {
 		ev.refused, ev.full = "the session table is full (sessions.max)", true
 	default:
 		ev.before = old
-		ev.next, ev.what = step.Accounting(now, old, ev.in)
-		c.put(old, ev.next)
+		ev.next, ev.what = step.AccountingInto(&f.next, now, old, &ev.in)
+		c.lend(old, ev.next)
 	}
 }
 
 func (ev *accountingEvent) done(c *core, err error) {
-	e, now := c.e, c.e.clock.Now()
+	e, q, now := c.e, ev.q, c.published
 	if err != nil && ev.next != nil {
-		ev.q.drop(now, dropStorage)
+		q.drop(now, dropStorage)
 		return
 	}
-	reply, fault := accountingReply(ev.q)
+	reply, fault := accountingReply(q.reply[:0], q)
 	if fault != nil {
-		ev.q.drop(now, dropReply)
+		q.drop(now, dropReply)
 		return
 	}
 	switch d := ev.row(e, now); {
@@ -122,11 +138,11 @@ func (ev *accountingEvent) done(c *core, err error) {
 		e.livelog.Add(d)
 	}
 	if ev.full {
-		ev.q.drop(now, dropTableFull) // not kept, so not acknowledged: the NAS may go elsewhere
+		q.drop(now, dropTableFull) // not kept, so not acknowledged: the NAS may go elsewhere
 		return
 	}
-	ev.q.answer(now, reply)
-	e.latency.accounting.observe(now.Sub(ev.q.received))
+	q.answer(now, reply)
+	e.latency.accounting.observe(now.Sub(q.received))
 }
 
 var accountingWords = map[string]string{
@@ -138,8 +154,9 @@ var accountingWords = map[string]string{
 // row shows what is news: the beginning, the end, an address that came late. An
 // interim record with nothing new makes no row.
 func (ev *accountingEvent) row(e *Engine, now time.Time) *record.Decision {
+	q := ev.q
 	if ev.refused != "" {
-		d := e.row(unknownSession(&ev.in.Attributes), record.KindAcct, record.Failed, "Accounting record ignored")
+		d := q.fillUnknown(e, now, &ev.in.Attributes, record.KindAcct, record.Failed, "Accounting record ignored")
 		d.Reason = ev.refused
 		return d
 	}
@@ -154,8 +171,8 @@ func (ev *accountingEvent) row(e *Engine, now time.Time) *record.Decision {
 	case details == "":
 		return nil
 	}
-	d := e.row(ev.next, record.KindSession, record.Session, details)
-	d.Elapsed = now.Sub(ev.q.received)
+	d := q.fillRow(e, now, ev.next, record.KindSession, record.Session, details)
+	d.Elapsed = now.Sub(q.received)
 	if ev.what == step.AcctEnded {
 		d.Reason = ev.next.EndCause
 	}
@@ -171,38 +188,38 @@ type nasEvent struct {
 	ended []*sessions.Session
 }
 
+func (ev *nasEvent) request() *request { return ev.q }
+
 func (ev *nasEvent) step(c *core, now time.Time) {
 	cause := "Accounting-On: the NAS started again"
 	if ev.kind == step.AcctOff {
 		cause = "Accounting-Off: the NAS shuts down"
 	}
-	over := func(s *sessions.Session) {
-		if s.NAS != ev.q.nas.Name || s.NASAddress != ev.q.late.From().Addr() || !s.Live() || !s.Started.Before(ev.at) {
+	address := ev.q.late.From().Addr()
+	over := func(id sessions.ID) {
+		s := c.get(id)
+		if s == nil || s.NAS != ev.q.nas.Name || s.NASAddress != address || !s.Live() || !s.Started.Before(ev.at) {
 			return
 		}
 		next := step.End(now, s, cause)
 		c.put(s, next)
 		ev.ended = append(ev.ended, next)
 	}
-	for _, s := range c.pending {
-		if s != nil {
-			over(s)
-		}
+	for id := range c.table.OfNAS(address) {
+		over(id)
 	}
-	for s := range c.table.All() {
-		if _, changed := c.pending[s.ID]; !changed {
-			over(s)
-		}
+	for _, id := range c.order { // those that the table has not yet
+		over(id)
 	}
 }
 
 func (ev *nasEvent) done(c *core, err error) {
-	e, now := c.e, c.e.clock.Now()
+	e, now := c.e, c.published
 	if err != nil {
 		ev.q.drop(now, dropStorage)
 		return
 	}
-	reply, fault := accountingReply(ev.q)
+	reply, fault := accountingReply(ev.q.reply[:0], ev.q)
 	if fault != nil {
 		ev.q.drop(now, dropReply)
 		return

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"sallyport/engine/record"
@@ -21,6 +22,8 @@ const (
 	groupMax = 512
 	// queueMax bounds the events that wait. At it, new work is refused where it comes in.
 	queueMax = 8192
+	// queueShare is what one NAS may have of a queue that is half full.
+	queueShare = queueMax / 8
 	// tickEvery is how often time itself is an event.
 	tickEvery = 250 * time.Millisecond
 	// expireMax bounds the sessions that expire in one tick, so that a purge of many
@@ -38,29 +41,58 @@ type event interface {
 	done(c *core, err error)
 }
 
+// carrier is an event that lies in a request, which is free for another packet once the
+// event is done.
+type carrier interface{ request() *request }
+
 // core is the one goroutine that changes sessions. It takes what waits as a group,
 // steps each event on the records as the ones before left them, commits the group,
 // then publishes. Nothing else writes a session.
 //
-//	queue -> step, step, step -> commit (one sync) -> table, replies, changes, waiters
+//	ring -> step, step, step -> commit (one sync) -> table, replies, changes, waiters
+//
+// Two kinds of record are about while a group is at hand. Packets come by the hundred
+// thousand: their records lie in frames that the next group uses again, and their
+// strings in the requests and in the table's own octets (load, lend). Everything else
+// is rare and may outlive its group: it gets records of its own (get, put).
 type core struct {
 	e      *Engine
 	table  *sessions.Table
 	store  *store.Store
-	events chan event
+	events *ring[event]
+	asleep atomic.Bool   // the goroutine waits on wake
+	wake   chan struct{} // room for one
+	short  atomic.Int32  // senders that wait for room
+	room   chan struct{} // room for one: there may be room again
 
 	// Of the group at hand:
-	pending     map[sessions.ID]*sessions.Session // nil: to be forgotten
-	pendingAcct map[acctKey]sessions.ID           // not yet in the table's index
+	pending     map[sessions.ID]version
+	pendingAcct map[acctKey]sessions.ID // not yet in the table's index
 	order       []sessions.ID
 	reports     []postureRow
+	frames      []*frame
+	framed      int // frames in use
+	published   time.Time
 
-	deadlines deadlines
 	unsent    map[sessions.ID]struct{} // changes that the CoA engine had no room for
 	unsettled []settlement             // answers of NASes that the journal had no room for
 	decisions uint64
+	chance    chance
 	nextTick  time.Time
 	nextTrim  time.Time
+}
+
+// version is what became of a session in the group at hand.
+type version struct {
+	before *sessions.Session // as the table has it; nil: not at all
+	next   *sessions.Session // nil: to be forgotten
+	lent   bool              // next lies in a frame
+}
+
+// frame is room for one packet's record: as it was and as it will be.
+type frame struct {
+	scratch sessions.Scratch
+	next    sessions.Session
 }
 
 // postureRow is one posture report record on its way to the journal.
@@ -71,31 +103,73 @@ type postureRow struct {
 
 func newCore(e *Engine, table *sessions.Table, journal *store.Store) *core {
 	return &core{
-		e: e, table: table, store: journal, events: make(chan event, queueMax),
-		pending: map[sessions.ID]*sessions.Session{}, pendingAcct: map[acctKey]sessions.ID{},
-		deadlines: newDeadlines(), unsent: map[sessions.ID]struct{}{},
+		e: e, table: table, store: journal, events: newRing[event](queueMax),
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		pending: map[sessions.ID]version{}, pendingAcct: map[acctKey]sessions.ID{},
+		unsent: map[sessions.ID]struct{}{},
 	}
 }
 
 // submit hands an event to the core. False, and counted, when there is no room: the
 // sender's own retransmission is the way back in.
 func (c *core) submit(ev event) bool {
-	select {
-	case c.events <- ev:
+	if c.push(ev) {
 		return true
-	default:
-		c.e.counters.core.Add(1)
+	}
+	c.e.counters.core.Add(1)
+	return false
+}
+
+func (c *core) push(ev event) bool {
+	if !c.events.put(ev) {
 		return false
 	}
+	if c.asleep.Load() && c.asleep.Swap(false) {
+		c.wake <- struct{}{}
+	}
+	return true
+}
+
+// submitFor is submit for a NAS, whose share of the queue it counts.
+func (c *core) submitFor(n *nasCounters, ev event) bool {
+	n.queued.Add(1)
+	if c.submit(ev) {
+		return true
+	}
+	n.queued.Add(-1)
+	return false
+}
+
+// crowded says that the queue is filling up and the NAS has more than its share of it:
+// one that storms must not take the others' room.
+func (c *core) crowded(n *nasCounters) bool {
+	return n.queued.Load() > queueShare && c.events.len() > queueMax/2
 }
 
 // submitWait waits for room, for senders that have time.
 func (c *core) submitWait(ctx context.Context, ev event) error {
-	select {
-	case c.events <- ev:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	c.short.Add(1)
+	defer c.short.Add(-1)
+	for !c.push(ev) {
+		select {
+		case <-c.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if c.events.len() < queueMax {
+		c.tellRoom() // others may wait for the same
+	}
+	return nil
+}
+
+// tellRoom lets a sender that waits try again.
+func (c *core) tellRoom() {
+	if c.short.Load() > 0 {
+		select {
+		case c.room <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -105,29 +179,47 @@ func (c *core) run(stop <-chan struct{}) {
 	defer tick.Stop()
 	group := make([]event, 0, groupMax)
 	for {
-		group = group[:0]
-		select {
-		case ev := <-c.events:
-			group = append(group, ev)
-		case <-tick.C:
-		case <-stop:
-			for len(c.events) > 0 {
-				c.group(c.fill(group[:0]))
+		if group = c.fill(group[:0]); len(group) == 0 {
+			c.asleep.Store(true)
+			if group = c.fill(group); len(group) > 0 { // it came between the two
+				c.awake()
 			}
-			return
 		}
-		c.group(c.fill(group))
+		if len(group) == 0 {
+			select {
+			case <-c.wake:
+				continue
+			case <-tick.C:
+				c.awake()
+			case <-stop:
+				c.awake()
+				for group = c.fill(group[:0]); len(group) > 0; group = c.fill(group[:0]) {
+					c.group(group)
+				}
+				return
+			}
+		}
+		c.group(group)
+	}
+}
+
+// awake takes back that the goroutine sleeps; a sender may have been quicker.
+func (c *core) awake() {
+	if !c.asleep.Swap(false) {
+		<-c.wake
 	}
 }
 
 func (c *core) fill(group []event) []event {
 	for len(group) < groupMax {
-		select {
-		case ev := <-c.events:
-			group = append(group, ev)
-		default:
-			return group
+		ev, ok := c.events.take()
+		if !ok {
+			break
 		}
+		group = append(group, ev)
+	}
+	if len(group) > 0 {
+		c.tellRoom()
 	}
 	return group
 }
@@ -139,15 +231,20 @@ func (c *core) group(group []event) {
 		c.nextTick = now.Add(tickEvery)
 		group = append(group, c.tick(now)...)
 	}
-	if len(group) == 0 {
-		return
+	if len(group) > 0 {
+		c.take(now, group)
 	}
+	c.store.Maintain(c.table, now)
+}
+
+func (c *core) take(now time.Time, group []event) {
 	for _, ev := range group {
 		ev.step(c, now)
 	}
-	err := c.commit()
+	batch, err := c.commit()
+	c.published = c.e.clock.Now()
 	if err == nil {
-		c.publish(now)
+		c.publish(now, batch)
 		if len(c.order) > 0 {
 			c.e.recovered()
 		}
@@ -158,83 +255,133 @@ func (c *core) group(group []event) {
 	for _, ev := range group {
 		ev.done(c, err)
 	}
+	for i, ev := range group {
+		if r, ok := ev.(carrier); ok {
+			q := r.request()
+			q.counters.queued.Add(-1)
+			c.e.release(q)
+		}
+		group[i] = nil
+	}
 	clear(c.pending)
 	clear(c.pendingAcct)
-	c.order, c.reports = c.order[:0], c.reports[:0]
+	c.order, c.reports, c.framed = c.order[:0], c.reports[:0], 0
 }
 
-func (c *core) commit() error {
+// commit makes the group durable. The batch is the store's and tells the records'
+// octets in the order of c.order.
+func (c *core) commit() (*store.Batch, error) {
 	if len(c.order) == 0 && len(c.reports) == 0 {
-		return nil
+		return nil, nil
 	}
 	b := c.store.Begin()
 	for _, id := range c.order {
 		var err error
-		if s := c.pending[id]; s != nil {
+		if s := c.pending[id].next; s != nil {
 			err = b.Put(s)
 		} else {
 			err = b.Delete(id)
 		}
 		if err != nil {
 			b.Discard()
-			return err
+			return nil, err
 		}
 	}
 	for _, r := range c.reports {
 		if err := b.AppendReport(r.at, r.json); err != nil {
 			b.Discard()
-			return err
+			return nil, err
 		}
 	}
-	return c.store.Commit(b)
+	return b, c.store.Commit(b)
 }
 
 // publish makes the group visible: the table first, then whoever waits for it.
-func (c *core) publish(now time.Time) {
+func (c *core) publish(now time.Time, batch *store.Batch) {
 	rules := &c.e.snapshot().Rules
-	for _, id := range c.order {
-		before, s := c.table.Get(id), c.pending[id]
-		if s == nil {
+	for i, id := range c.order {
+		v := c.pending[id]
+		if v.next == nil {
 			c.table.Delete(id)
 			c.e.hub.forget(id)
 			continue
 		}
-		c.table.Put(s)
-		c.deadlines.schedule(id, step.Deadline(s, rules))
-		if s.Change != nil && (before == nil || before.Change == nil || before.Change.Serial != s.Change.Serial) {
-			c.sendChange(now, s)
+		c.table.PutRecord(keepSession(v.next), batch.Record(i))
+		c.table.Schedule(keep(id), step.Deadline(v.next, rules))
+		if s := v.next; s.Change != nil && (v.before == nil || v.before.Change == nil || v.before.Change.Serial != s.Change.Serial) {
+			c.sendChange(now, c.own(v))
 		}
-		c.e.hub.changed(before, s)
+		c.e.hub.changed(v.before, v.next)
 	}
 }
 
-// get is the newest record of a session, durable or on its way in this group.
-func (c *core) get(id sessions.ID) *sessions.Session {
-	if s, ok := c.pending[id]; ok {
-		return s
+// own is the new version as a record that may outlive the group.
+func (c *core) own(v version) *sessions.Session {
+	if v.lent {
+		return keepSession(v.next)
 	}
-	return c.table.Get(id)
+	return v.next
+}
+
+// frame is room for one more packet of the group.
+func (c *core) frame() *frame {
+	if c.framed == len(c.frames) {
+		c.frames = append(c.frames, &frame{})
+	}
+	c.framed++
+	return c.frames[c.framed-1]
+}
+
+// get is the newest record of a session, durable or on its way in this group, for
+// events that may keep it.
+func (c *core) get(id sessions.ID) *sessions.Session {
+	v, ok := c.pending[id]
+	switch {
+	case !ok:
+		return c.table.Get(id)
+	case v.next == nil:
+		return nil
+	}
+	return c.own(v)
+}
+
+// load is get into a frame: what it returns is gone with the group.
+func (c *core) load(id sessions.ID, f *frame) *sessions.Session {
+	if v, ok := c.pending[id]; ok {
+		return v.next
+	}
+	return c.table.Load(id, &f.scratch)
 }
 
 // put notes the next version of a session; the same pointer again is no change.
-func (c *core) put(old, next *sessions.Session) {
+func (c *core) put(old, next *sessions.Session) { c.note(old, next, false) }
+
+// lend is put of a record that lies in a frame.
+func (c *core) lend(old, next *sessions.Session) { c.note(old, next, true) }
+
+func (c *core) note(old, next *sessions.Session, lent bool) {
 	if next == old {
 		return
 	}
-	if _, ok := c.pending[next.ID]; !ok {
+	v, again := c.pending[next.ID]
+	if !again {
+		v.before = old
 		c.order = append(c.order, next.ID)
 	}
-	c.pending[next.ID] = next
+	v.next, v.lent = next, lent
+	c.pending[next.ID] = v
 	if next.AcctSessionID != "" {
 		c.pendingAcct[acctKey{next.NASAddress, next.AcctSessionID}] = next.ID
 	}
 }
 
 func (c *core) forget(id sessions.ID) {
-	if _, ok := c.pending[id]; !ok {
+	v, again := c.pending[id]
+	if !again {
 		c.order = append(c.order, id)
 	}
-	c.pending[id] = nil
+	v.next = nil
+	c.pending[id] = v
 }
 
 // acctKey is a session as its NAS counts it.
@@ -244,17 +391,21 @@ type acctKey struct {
 }
 
 // byAcctSessionID finds a session by the NAS's own number.
-func (c *core) byAcctSessionID(nas netip.Addr, acct string) *sessions.Session {
+func (c *core) byAcctSessionID(nas netip.Addr, acct string, f *frame) *sessions.Session {
 	if acct == "" {
 		return nil
 	}
 	if id, ok := c.pendingAcct[acctKey{nas, acct}]; ok {
-		return c.get(id)
+		return c.load(id, f)
 	}
-	if s := c.table.ByAcctSessionID(nas, acct); s != nil {
-		return c.get(s.ID)
+	s := c.table.FindAcct(nas, acct, &f.scratch)
+	if s == nil {
+		return nil
 	}
-	return nil
+	if v, ok := c.pending[s.ID]; ok {
+		return v.next
+	}
+	return s
 }
 
 // errOtherNAS: the id belongs to a session of another NAS.
@@ -264,39 +415,57 @@ const errOtherNAS = "the audit-session-id belongs to a session of another NAS"
 // audit-session-id or our Class, then by the NAS's own number, else a new id is made.
 // conflict is true when the NAS names a session that is another NAS's: nobody may
 // touch that.
-func (c *core) resolve(a *step.Attributes) (old *sessions.Session, conflict bool) {
+func (c *core) resolve(q *request, a *step.Attributes, f *frame) (old *sessions.Session, conflict bool) {
 	if a.ID != "" {
-		old = c.get(a.ID)
+		old = c.load(a.ID, f)
 		if old != nil && old.NAS != a.NAS && old.Live() {
 			return nil, true
 		}
 		return old, false
 	}
-	if old = c.byAcctSessionID(a.NASAddress, a.AcctSessionID); old != nil {
+	if old = c.byAcctSessionID(a.NASAddress, a.AcctSessionID, f); old != nil {
 		a.ID = old.ID
 		return old, false
 	}
-	a.ID, a.Minted = mintID(), true
+	a.ID, a.Minted = c.mint(q), true
 	return nil, false
 }
 
-// mintID makes an id in the form the field knows, 24 hexadecimal digits, all random.
-func mintID() sessions.ID {
-	var b [12]byte
-	rand.Read(b[:])
-	return sessions.ID(hex.EncodeToString(b[:]))
+// mint makes an id in the form the field knows, 24 hexadecimal digits, all random.
+func (c *core) mint(q *request) sessions.ID {
+	from := len(q.text)
+	q.text = hex.AppendEncode(q.text, c.chance.take(12))
+	return sessions.ID(alias(q.text[from:]))
 }
 
 // nonce is what a report must carry: 128 random bits.
-func nonce() string {
-	var b [16]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+func (c *core) nonce() string { return hex.EncodeToString(c.chance.take(16)) }
+
+// chance is random octets, drawn many at a time.
+type chance struct {
+	octets [1024]byte
+	left   int
+}
+
+// take returns the next n octets, which are valid until the next call.
+func (r *chance) take(n int) []byte {
+	if r.left < n {
+		rand.Read(r.octets[:])
+		r.left = len(r.octets)
+	}
+	from := len(r.octets) - r.left
+	r.left -= n
+	return r.octets[from : from+n : from+n]
+}
+
+// decision is the number of one more decision.
+func (c *core) decision() uint64 {
+	c.decisions++
+	return c.decisions
 }
 
 func (c *core) decisionID(now time.Time) string {
-	c.decisions++
-	return record.NewID(now, c.e.run, c.decisions)
+	return record.NewID(now, c.e.run, c.decision())
 }
 
 // full says that the table is at its configured limit.

@@ -24,6 +24,7 @@ const (
 	dropACLDownload
 	dropReply
 	dropTableFull
+	dropNASShare
 	dropReasons // the number of them
 )
 
@@ -39,6 +40,7 @@ var dropNames = [dropReasons - dropUnknownNAS]string{
 	"acl_download_unauthentic",      // an ACL download without a valid Message-Authenticator
 	"reply_too_long_or_unencodable", // the reply did not fit; a record says which attribute
 	"table_full",                    // an accounting record of a new session beyond sessions.max
+	"nas_share",                     // the NAS has more than its share of a queue that is filling up
 }
 
 func (d dropReason) String() string {
@@ -60,6 +62,7 @@ type nasCounters struct {
 	accounting atomic.Uint64
 	duplicates atomic.Uint64
 	drops      [dropReasons]atomic.Uint64
+	queued     atomic.Int64 // requests that the core has not finished
 	lastBad    atomic.Int64 // Unix seconds of the last drop that speaks of a misconfigured NAS
 }
 

@@ -45,6 +45,9 @@ const (
 	// some 20 ms; at four workers the last of 256 waits about 1.3 s, under the 2 s after
 	// which a NAS sends again (RFC 5080 section 2.2.1).
 	poolQueue = 256
+	// spareMax bounds the requests that are kept for use: those that wait, those that are
+	// in work, and what the loops hold.
+	spareMax = 2 * queueMax
 	// rememberedMax bounds the verified passwords that are remembered.
 	rememberedMax = 1 << 20
 	// memoOctets bounds the memory of authorization decisions.
@@ -80,6 +83,7 @@ type Engine struct {
 	table     *sessions.Table
 	journal   *store.Store
 	core      *core
+	spare     *ring[*request] // requests to be used again
 	coa       *coa.Engine
 	hub       *hub
 	latency   latencies
@@ -115,7 +119,7 @@ func Open(opts Options) (*Engine, error) {
 	e := &Engine{
 		opts: opts, log: log, clock: opts.Clock, run: randomRun(),
 		counters: newCounters(), livelog: record.NewRing(snap.Config.Records.Livelog),
-		memory: authn.NewMemory(rememberedMax), hub: newHub(), table: sessions.NewTable(),
+		spare: newRing[*request](spareMax), memory: authn.NewMemory(rememberedMax), hub: newHub(), table: sessions.NewTable(),
 		stopCore: make(chan struct{}), coreDone: make(chan struct{}), started: opts.Clock.Now(),
 	}
 	if e.memo, err = authz.NewMemo(memoOctets); err != nil {
@@ -127,7 +131,7 @@ func Open(opts Options) (*Engine, error) {
 	for range runtime.GOMAXPROCS(0) {
 		e.dups = append(e.dups, dup.NewCache(dup.Config{}))
 	}
-	snap.bind(e.memory, e.memo)
+	snap.bind(e.memory, e.memo, e.counters)
 	e.snap.Store(snap)
 	if err := e.openState(snap); err != nil {
 		e.end()
@@ -163,7 +167,7 @@ func (e *Engine) openState(snap snapshot) error {
 		return errors.Join(err, journal.Close())
 	}
 	begun := e.clock.Now()
-	if err := journal.Load(e.recall); err != nil {
+	if err := journal.Restore(e.table, e.recall); err != nil {
 		return errors.Join(fmt.Errorf("the journal cannot be read: %w", err), journal.Close())
 	}
 	e.coa, err = coa.New(coa.Config{Settled: e.settled, Clock: e.clock, Logger: e.log, Source: snap.CoASource})
@@ -179,14 +183,12 @@ func withLogger(o store.Options, log *slog.Logger) store.Options {
 	return o
 }
 
-// recall puts one session of the journal back where it was.
-func (e *Engine) recall(s *sessions.Session) error {
-	e.table.Put(s)
-	e.core.deadlines.schedule(s.ID, step.Deadline(s, &e.snapshot().Rules))
+// recall sets the clocks of a session of the journal.
+func (e *Engine) recall(s *sessions.Session) {
+	e.table.Schedule(s.ID, step.Deadline(s, &e.snapshot().Rules))
 	if s.Change != nil {
-		e.core.unsent[s.ID] = struct{}{}
+		e.core.unsent[keep(s.ID)] = struct{}{}
 	}
-	return nil
 }
 
 // resume says what was left half done; the core's first tick sends the open changes.

@@ -18,12 +18,16 @@ const textMax = 253
 // macsMax bounds the MACs kept of one endpoint. A laptop has about five.
 const macsMax = 16
 
+// macLen is the length of a MAC in canonical form: aa:bb:cc:dd:ee:ff.
+const macLen = 17
+
 // classPrefix begins our own Class attribute: "SP:" and the audit-session-id. It is
 // how a NAS without audit-session-id tells accounting records apart (RFC 2865 section 5.25).
 const classPrefix = "SP:"
 
-// clean copies text out of a packet: valid UTF-8, nothing that moves a cursor or
-// turns the writing round, no blanks at the ends. What a NAS sends ends up in tables, logs and pages.
+// clean is the text of an attribute: valid UTF-8, nothing that moves a cursor or turns
+// the writing round, no blanks at the ends. What a NAS sends ends up in tables, logs and
+// pages. Plain text, which nearly all is, stays where it lies.
 func clean(b []byte) string {
 	b = b[:min(len(b), textMax)]
 	plain := true
@@ -34,7 +38,7 @@ func clean(b []byte) string {
 		}
 	}
 	if plain {
-		return string(bytes.Trim(b, " "))
+		return alias(bytes.Trim(b, " "))
 	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if report.Deceiving(r) || r == utf8.RuneError {
@@ -54,21 +58,31 @@ func number(v *radius.View, t radius.Type) uint32 {
 	return n
 }
 
-// attributes copies what a request tells of its session. It does not resolve the
+// attributes reads into a what the packet tells of its session, and how it came to us, in
+// one walk: of an attribute that is there twice the first counts. It does not resolve the
 // session: see core.resolve.
-func attributes(v *radius.View) step.Attributes {
-	a := step.Attributes{
-		NASIdentifier:    text(v, radius.NASIdentifier),
-		NASPort:          number(v, radius.NASPort),
-		NASPortID:        text(v, radius.NASPortID),
-		NASPortType:      number(v, radius.NASPortType),
-		ServiceType:      number(v, radius.ServiceType),
-		AcctSessionID:    text(v, radius.AcctSessionID),
-		CallingStationID: text(v, radius.CallingStationID),
-		CalledStationID:  text(v, radius.CalledStationID),
-		UserName:         text(v, radius.UserName),
+func (q *request) attributes(a *step.Attributes) {
+	*a = step.Attributes{NAS: q.nas.Name, NASAddress: q.late.From().Addr(), Server: q.late.To().Addr()}
+	for t, value := range q.view.Attrs() {
+		switch t {
+		case radius.NASIdentifier:
+			first(&a.NASIdentifier, value)
+		case radius.NASPortID:
+			first(&a.NASPortID, value)
+		case radius.AcctSessionID:
+			first(&a.AcctSessionID, value)
+		case radius.CallingStationID:
+			first(&a.CallingStationID, value)
+		case radius.CalledStationID:
+			first(&a.CalledStationID, value)
+		case radius.UserName:
+			first(&a.UserName, value)
+		}
 	}
-	for _, t := range []radius.Type{radius.NASIPv6Address, radius.NASIPAddress} {
+	v := &q.view
+	a.NASPort, a.NASPortType = number(v, radius.NASPort), number(v, radius.NASPortType)
+	a.ServiceType = number(v, radius.ServiceType)
+	for _, t := range [...]radius.Type{radius.NASIPv6Address, radius.NASIPAddress} {
 		if ip, ok := v.Addr(t); ok {
 			a.NASIP = ip
 		}
@@ -79,50 +93,66 @@ func attributes(v *radius.View) step.Attributes {
 	if ip, ok := v.Addr(radius.FramedIPv6Address); ok && ip.Is6() {
 		a.FramedIPv6 = ip
 	}
-	if group, ok := v.Vendor(radius.VendorASA, radius.ASATunnelGroupName); ok {
-		a.TunnelGroup = clean(group)
+	a.MACs = q.macs[:0]
+	for vt, value := range v.VendorAttrs() {
+		switch {
+		case vt.Vendor == radius.VendorCisco && vt.Type == radius.CiscoAVPair:
+			q.pair(value, a)
+		case vt.Vendor == radius.VendorASA && vt.Type == radius.ASATunnelGroupName:
+			first(&a.TunnelGroup, value)
+		}
 	}
-	ciscoPairs(v, &a)
-	if len(a.MACs) == 0 && isMAC(a.CallingStationID) {
-		a.MACs = []string{sessions.CanonicalStation(a.CallingStationID)}
+	if len(a.MACs) == 0 {
+		if mac, ok := q.mac(a.CallingStationID); ok {
+			a.MACs = append(a.MACs, mac)
+		}
 	}
 	if a.ID == "" {
-		a.ID = classID(v)
+		a.ID = q.classID()
 	}
-	return a
 }
 
-func ciscoPairs(v *radius.View, a *step.Attributes) {
-	for name, value := range v.AVPairs() {
-		switch string(name) {
-		case "audit-session-id":
-			if id, ok := sessions.CanonicalID(clean(value)); ok {
-				a.ID, a.AuditSessionID = id, clean(value)
-			}
-		case "coa-push":
-			a.CoAPush = string(value) == "true"
-		case "mdm-tlv":
-			key, val, _ := bytes.Cut(value, []byte{'='})
-			mdm(string(key), clean(val), a)
+func first(at *string, value []byte) {
+	if *at == "" {
+		*at = clean(value)
+	}
+}
+
+// pair reads one Cisco-AVPair.
+func (q *request) pair(pair []byte, a *step.Attributes) {
+	name, value, _ := bytes.Cut(pair, []byte{'='})
+	switch string(name) {
+	case "audit-session-id":
+		sent := clean(value)
+		if id, ok := q.id(sent); ok {
+			a.ID, a.AuditSessionID = id, sent
 		}
+	case "coa-push":
+		a.CoAPush = string(value) == "true"
+	case "mdm-tlv":
+		key, val, _ := bytes.Cut(value, []byte{'='})
+		q.mdm(key, clean(val), a)
 	}
 }
 
 // mdm takes the endpoint's own description, which the VPN client hands to the NAS. It
 // is the client's claim: good for naming the endpoint, no proof of anything.
-func mdm(key, value string, a *step.Attributes) {
-	switch key {
+func (q *request) mdm(key []byte, value string, a *step.Attributes) {
+	switch string(key) {
 	case "device-platform":
 		a.OS = platform(value)
 	case "device-mac", "device-public-mac":
-		if !isMAC(value) {
+		mac, ok := q.mac(value)
+		if !ok {
 			return
 		}
-		mac := sessions.CanonicalStation(value)
 		at := slices.Index(a.MACs, mac)
 		switch {
-		case key == "device-public-mac":
+		case string(key) == "device-public-mac":
 			// The interface that carries the tunnel names the endpoint: it comes first.
+			if at < 0 && len(a.MACs) == macsMax {
+				at = macsMax - 1
+			}
 			if at >= 0 {
 				a.MACs = slices.Delete(a.MACs, at, at+1)
 			}
@@ -133,28 +163,63 @@ func mdm(key, value string, a *step.Attributes) {
 	}
 }
 
+// platforms are the words that clients begin with, and ours.
+var platforms = [...]struct{ begins, os string }{{"win", "windows"}, {"mac", "macos"}, {"linux", "linux"}}
+
 func platform(value string) string {
-	value = strings.ToLower(value)
-	switch {
-	case strings.HasPrefix(value, "win"):
-		return "windows"
-	case strings.HasPrefix(value, "mac"):
-		return "macos"
-	case strings.HasPrefix(value, "linux"):
-		return "linux"
+	for _, p := range platforms {
+		if len(value) >= len(p.begins) && strings.EqualFold(value[:len(p.begins)], p.begins) {
+			return p.os
+		}
 	}
-	return value
+	return strings.ToLower(value)
 }
 
-func isMAC(s string) bool {
-	return len(sessions.CanonicalStation(s)) == 17 && strings.Count(sessions.CanonicalStation(s), ":") == 5
+// mac is the canonical form of a MAC in any usual spelling, made in the request's own
+// memory; false for anything else.
+func (q *request) mac(s string) (string, bool) {
+	from := len(q.text)
+	q.text = sessions.AppendCanonicalStation(q.text, octets(s))
+	if !isMAC(q.text[from:]) {
+		q.text = q.text[:from]
+		return "", false
+	}
+	return alias(q.text[from:]), true
+}
+
+// isMAC knows the canonical form.
+func isMAC(b []byte) bool {
+	if len(b) != macLen {
+		return false
+	}
+	for i, c := range b {
+		if i%3 == 2 {
+			if c != ':' {
+				return false
+			}
+		} else if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// id is the canonical form of an audit-session-id, in the request's own memory.
+func (q *request) id(s string) (sessions.ID, bool) {
+	from := len(q.text)
+	var ok bool
+	if q.text, ok = sessions.AppendCanonicalID(q.text, octets(s)); !ok {
+		q.text = q.text[:from]
+		return "", false
+	}
+	return sessions.ID(alias(q.text[from:])), true
 }
 
 // classID finds our own among the Class attributes; other servers' may stand beside it.
-func classID(v *radius.View) sessions.ID {
-	for class := range v.All(radius.Class) {
+func (q *request) classID() sessions.ID {
+	for class := range q.view.All(radius.Class) {
 		if rest, ok := bytes.CutPrefix(class, []byte(classPrefix)); ok {
-			if id, ok := sessions.CanonicalID(string(rest)); ok {
+			if id, ok := q.id(alias(rest)); ok {
 				return id
 			}
 		}

@@ -294,9 +294,11 @@ func TestLoginAcrossAReload(t *testing.T) {
 	if why := q.view.Decode(pkt); why != radius.Sound {
 		t.Fatal(why)
 	}
-	ev := &loginEvent{q: q, in: step.LoginInput{Attributes: q.attributes(), Method: "pap"}}
+	ev := &q.login
+	*ev = loginEvent{q: q, in: step.LoginInput{Method: "pap"}}
+	q.attributes(&ev.in.Attributes)
 	ev.in.UserName, ev.in.NASAddress = "cisco", asaAddr.Addr()
-	if !r.e.core.submit(ev) {
+	if !r.e.core.submitFor(q.counters, ev) {
 		t.Fatal("no room")
 	}
 	r.idle()

@@ -80,7 +80,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descEnded, float64(census.ended))
 	gauge(descOpen, float64(census.changing))
-	gauge(descQueue, float64(len(c.e.core.events)))
+	gauge(descQueue, float64(c.e.core.events.len()))
 	counter(descRefused, c.e.counters.core.Load())
 	counter(descFailed, c.e.counters.failed.Load())
 	gauge(descStart, float64(c.e.started.UnixNano())/float64(time.Second))

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -229,7 +230,7 @@ type rehearsal struct {
 func (e *Engine) rehearse(ctx context.Context, nas *coa.NAS, emit func(console.Row) error) error {
 	kind := nas.Recipe.Apply()
 	done := make(chan settlement, 1)
-	id := "rehearsal-" + mintID()
+	id := sessions.ID("rehearsal-" + rand.Text())
 	e.rehearsals.Store(id, done)
 	defer e.rehearsals.Delete(id)
 	err := e.coa.Submit(coa.Change{

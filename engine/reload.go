@@ -34,7 +34,7 @@ func (e *Engine) Reload() error {
 	for _, w := range warnings {
 		e.log.Warn("configuration", "warning", w.Error())
 	}
-	next.bind(e.memory, e.memo)
+	next.bind(e.memory, e.memo, e.counters)
 	e.snap.Store(next)
 	e.log.Info("configuration reloaded", "from", old.Revision, "to", next.Revision)
 	e.system(record.Passed, "Configuration reloaded: revision "+next.Revision, "")
@@ -132,7 +132,7 @@ func (ev *reauthorizeEvent) step(c *core, now time.Time) {
 			c.put(old, next)
 			ev.changed++
 		}
-		c.deadlines.schedule(id, step.Deadline(old, rules))
+		c.table.Schedule(id, step.Deadline(old, rules))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // its NAS. Message-Authenticator comes first, Proxy-State last.
 func (e *Engine) acceptReply(dst []byte, q *request, s *sessions.Session, p *authz.Profile) ([]byte, error) {
 	b := radius.Begin(dst, radius.AccessAccept, q.view.Identifier())
-	grant := e.grant(s, p)
+	grant := q.grant(e, s, p)
 	if err := q.nas.Recipe.AppendAccess(&b, &grant); err != nil {
 		return nil, err
 	}
@@ -35,8 +35,8 @@ func rejectReply(dst []byte, q *request, p *authz.Profile) ([]byte, error) {
 }
 
 // accountingReply has no attributes but Proxy-State (RFC 2866 section 4.2).
-func accountingReply(q *request) ([]byte, error) {
-	b := radius.Begin(nil, radius.AccountingResponse, q.view.Identifier())
+func accountingReply(dst []byte, q *request) ([]byte, error) {
+	b := radius.Begin(dst, radius.AccountingResponse, q.view.Identifier())
 	b.Copy(&q.view, radius.ProxyState)
 	return q.nas.Key.SealReply(&b, q.view.Authenticator())
 }
@@ -53,17 +53,33 @@ func (e *Engine) statusReply(dst []byte, q *request, code radius.Code) []byte {
 	return reply
 }
 
-// grant makes a profile concrete for one session: with its ticket in the redirect URL
-// and its own Class.
+// grant makes a profile concrete for the session that q logs in, in the memory of q:
+// with its ticket in the redirect URL and its own Class.
+func (q *request) grant(e *Engine, s *sessions.Session, p *authz.Profile) recipe.Grant {
+	if p.Redirect != nil {
+		q.url = e.redirectURL(q.url[:0], s, p)
+	} else {
+		q.url = q.url[:0]
+	}
+	q.class[0] = octets(q.say(classPrefix, string(s.ID)))
+	return p.Grant(alias(q.url), q.class[:1])
+}
+
+// grant makes a profile concrete for one session, in memory of its own.
 func (e *Engine) grant(s *sessions.Session, p *authz.Profile) recipe.Grant {
 	url := ""
 	if p.Redirect != nil {
-		id := s.AuditSessionID
-		if id == "" {
-			id = string(s.ID)
-		}
-		ticket := e.tickets.ticket(s.ID, s.Posture.Binding.TicketSerial)
-		url = string(authz.RedirectURL(nil, e.portalHost(), p.Redirect.Portal, id, ticket))
+		url = string(e.redirectURL(nil, s, p))
 	}
 	return p.Grant(url, [][]byte{[]byte(classPrefix + string(s.ID))})
+}
+
+func (e *Engine) redirectURL(dst []byte, s *sessions.Session, p *authz.Profile) []byte {
+	id := s.AuditSessionID
+	if id == "" {
+		id = string(s.ID)
+	}
+	var ticket [ticketLen]byte
+	e.tickets.write(&ticket, s.ID, s.Posture.Binding.TicketSerial)
+	return authz.RedirectURL(dst, e.portalHost(), p.Redirect.Portal, id, alias(ticket[:]))
 }

@@ -143,7 +143,7 @@ func (ev *claimEvent) step(c *core, now time.Time) {
 		return
 	}
 	snap := c.e.snapshot()
-	in := &step.ClaimInput{Claim: ev.claim, Peer: ev.peer, Key: ev.key, Nonce: nonce()}
+	in := &step.ClaimInput{Claim: ev.claim, Peer: ev.peer, Key: ev.key, Nonce: c.nonce()}
 	in.TicketSerial = c.e.tickets.open(old.ID, ev.claim.Ticket)
 	ev.next, ev.problem = step.Claim(now, old, in, &snap.Rules)
 	if ev.problem != nil {
@@ -238,7 +238,7 @@ func (ev *reportEvent) step(c *core, now time.Time) {
 		ev.judged.Problem = errUnknown
 		return
 	}
-	ev.in.Nonce, ev.in.DecisionID = nonce(), c.decisionID(now)
+	ev.in.Nonce, ev.in.DecisionID = c.nonce(), c.decisionID(now)
 	ev.judged = step.Report(now, ev.before, &ev.in, &c.e.snapshot().Rules)
 	if ev.judged.Problem != nil || ev.judged.Again {
 		return

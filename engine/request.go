@@ -2,32 +2,63 @@ package engine
 
 import (
 	"time"
+	"unsafe"
 
 	"sallyport/engine/policy"
-	"sallyport/engine/step"
+	"sallyport/engine/record"
 	"sallyport/netio/dup"
 	"sallyport/netio/radius"
 	"sallyport/netio/udp"
 )
 
 // request is one packet from a known NAS, copied out of the receive buffer, with the
-// configuration it is judged by: one snapshot from the first octet to the last.
+// configuration it is judged by: one snapshot from the first octet to the last. It
+// carries all that its way through the appliance needs, the event for the core as well,
+// and is used again for another packet afterwards, so that a packet allocates nothing.
+//
+// A request has one owner at a time: the loop, then perhaps a worker of the pool, then
+// the core. Who ends it (answer, drop) releases it. Its strings lie in buf and text; what
+// lives longer than the request copies them.
 type request struct {
 	snap     snapshot
 	nas      *policy.NAS
 	counters *nasCounters
 	received time.Time
 	late     udp.Late
-	buf      []byte
 	view     radius.View
 	token    dup.Token
+
+	buf   []byte // the packet
+	text  []byte // text made for it: canonical names, rows
+	url   []byte // of the redirect
+	reply []byte
+	class [2][]byte
+	macs  [macsMax]string
+	row   record.Decision
+
+	login loginEvent
+	acct  accountingEvent
+	onOff nasEvent
 }
 
-func newRequest(snap snapshot, nas *policy.NAS, n *nasCounters, now time.Time, d *udp.Datagram) *request {
-	return &request{
-		snap: snap, nas: nas, counters: n, received: now, late: d.Late(),
-		buf: append([]byte(nil), d.Data...),
+// requestRoom is what most packets and their text take; a longer one makes it grow once.
+const requestRoom = 512
+
+// newRequest is a request for d, one that was used before when there is one.
+func (e *Engine) newRequest(snap snapshot, nas *policy.NAS, n *nasCounters, now time.Time, d *udp.Datagram) *request {
+	q, ok := e.spare.take()
+	if !ok {
+		q = &request{buf: make([]byte, 0, requestRoom), text: make([]byte, 0, requestRoom), reply: make([]byte, 0, requestRoom)}
 	}
+	q.snap, q.nas, q.counters, q.received, q.late = snap, nas, n, now, d.Late()
+	q.buf, q.text, q.token = append(q.buf[:0], d.Data...), q.text[:0], dup.Token{}
+	return q
+}
+
+// release gives a request back. Nothing of it may be used afterwards.
+func (e *Engine) release(q *request) {
+	q.snap, q.nas = nil, nil // keep no old configuration alive
+	e.spare.put(q)           // a full ring leaves it to the garbage collector
 }
 
 // duplicate asks whether the request was seen before (RFC 5080 section 2.2.2). True
@@ -62,11 +93,17 @@ func (q *request) drop(now time.Time, why dropReason) {
 	q.token.Forget()
 }
 
-// attributes is what the packet tells of its session, and how it came to us.
-func (q *request) attributes() step.Attributes {
-	a := attributes(&q.view)
-	a.NAS = q.nas.Name
-	a.NASAddress = q.late.From().Addr()
-	a.Server = q.late.To().Addr()
-	return a
+// alias is the text that b holds, for as long as b is left alone.
+func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// say joins words into one text that lives as long as the request.
+func (q *request) say(words ...string) string {
+	from := len(q.text)
+	for _, w := range words {
+		q.text = append(q.text, w...)
+	}
+	return alias(q.text[from:])
 }
+
+// octets are those of s, to be read only.
+func octets(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

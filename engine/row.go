@@ -2,26 +2,72 @@ package engine
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"sallyport/engine/record"
+	"sallyport/engine/step"
+	"sallyport/ops/config"
 	"sallyport/sessions"
 )
 
-// row is a live log row with the columns that a session fills.
+// row is a live log row with the columns that a session fills, for what is rare.
 func (e *Engine) row(s *sessions.Session, kind record.Kind, status, details string) *record.Decision {
-	snap := e.snapshot()
-	ip := s.FramedIP
-	if !ip.IsValid() {
-		ip = s.FramedIPv6
+	d := &record.Decision{}
+	e.columns(d, s, kind, status, details)
+	d.Time, d.IPAddress = e.clock.Now().UTC(), record.Address(shownAddress(s))
+	d.IdentityGroup = strings.Join(s.Groups, ", ")
+	return d
+}
+
+// fillRow is row in the memory of the request.
+func (q *request) fillRow(e *Engine, now time.Time, s *sessions.Session, kind record.Kind, status, details string) *record.Decision {
+	d := &q.row
+	e.columns(d, s, kind, status, details)
+	d.Time = now.UTC()
+	if ip := shownAddress(s); ip.IsValid() {
+		from := len(q.text)
+		q.text = ip.AppendTo(q.text)
+		d.IPAddress = alias(q.text[from:])
 	}
-	d := &record.Decision{
-		Time: e.clock.Now().UTC(), Kind: kind, Status: status, Details: details,
+	if len(s.Groups) > 0 {
+		from := len(q.text)
+		for i, g := range s.Groups {
+			if i > 0 {
+				q.text = append(q.text, ", "...)
+			}
+			q.text = append(q.text, g...)
+		}
+		d.IdentityGroup = alias(q.text[from:])
+	}
+	return d
+}
+
+// fillUnknown is a row about a request that belongs to no session.
+func (q *request) fillUnknown(e *Engine, now time.Time, a *step.Attributes, kind record.Kind, status, details string) *record.Decision {
+	s := sessions.Session{
+		ID: a.ID, NAS: a.NAS, UserName: a.UserName, CallingStationID: a.CallingStationID,
+		MACs: a.MACs, NASPortID: a.NASPortID, OS: a.OS, Server: a.Server,
+	}
+	return q.fillRow(e, now, &s, kind, status, details)
+}
+
+func shownAddress(s *sessions.Session) netip.Addr {
+	if s.FramedIP.IsValid() {
+		return s.FramedIP
+	}
+	return s.FramedIPv6
+}
+
+func (e *Engine) columns(d *record.Decision, s *sessions.Session, kind record.Kind, status, details string) {
+	snap := e.snapshot()
+	*d = record.Decision{
+		Kind: kind, Status: status, Details: details,
 		Identity: s.UserName, EndpointID: s.EndpointID(), EndpointProfile: s.OS,
-		IPAddress: record.Address(ip), NetworkDevice: s.NAS, DevicePort: s.NASPortID,
-		IdentityGroup: strings.Join(s.Groups, ", "), Server: snap.Config.Appliance.Name.Value,
+		NetworkDevice: s.NAS, DevicePort: s.NASPortID,
+		Server:    snap.Config.Appliance.Name.Value,
 		SessionID: string(s.ID), Epoch: s.Epoch, Revision: snap.Revision,
 		AuthorizationPolicy: s.Grant.Rule, AuthorizationProfile: s.Grant.Profile,
 	}
@@ -29,7 +75,26 @@ func (e *Engine) row(s *sessions.Session, kind record.Kind, status, details stri
 		d.PostureStatus = s.Posture.Status.String()
 		d.AuthenticationPolicy = s.Method
 	}
-	return d
+}
+
+// decisionID is the text of a decision's id, in the memory of the request.
+func (q *request) decisionID(e *Engine, now time.Time, number uint64) string {
+	from := len(q.text)
+	q.text = record.AppendID(q.text, now, e.run, number)
+	return alias(q.text[from:])
+}
+
+// position is the text of a place in the configuration, in the memory of the request.
+func (q *request) position(p config.Pos) string {
+	from := len(q.text)
+	q.text = append(q.text, p.File...)
+	if p.Line > 0 {
+		q.text = strconv.AppendInt(append(q.text, ':'), int64(p.Line), 10)
+		if p.Column > 0 {
+			q.text = strconv.AppendInt(append(q.text, ':'), int64(p.Column), 10)
+		}
+	}
+	return alias(q.text[from:])
 }
 
 // Suppression of repeated failures.
@@ -38,6 +103,8 @@ const (
 	foldFor = 5 * time.Minute
 	// foldMax bounds the failures that are remembered; beyond it every row is shown.
 	foldMax = 10000
+	// sweepEvery is how often a full memory is looked through for what is over.
+	sweepEvery = time.Second
 )
 
 // suppressor folds repeated failures of one endpoint into one row with a count: a row
@@ -46,11 +113,20 @@ const (
 type suppressor struct {
 	ring *record.Ring
 
-	mu   sync.Mutex // guards seen
-	seen map[foldKey]*fold
+	mu    sync.Mutex // guards all below
+	seen  map[foldKey]*fold
+	swept time.Time
 }
 
 type foldKey struct{ kind, identity, endpoint, nas, details, reason string }
+
+// keep is the key with text of its own, for rows lie in memory that is used again.
+func (k foldKey) keep() foldKey {
+	for _, t := range []*string{&k.kind, &k.identity, &k.endpoint, &k.nas, &k.details, &k.reason} {
+		*t = strings.Clone(*t)
+	}
+	return k
+}
 
 type fold struct {
 	since time.Time
@@ -75,14 +151,14 @@ func (p *suppressor) count(now time.Time, d *record.Decision) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.seen[key]
-	if f == nil || now.Sub(f.since) >= foldFor {
-		if f == nil && len(p.seen) >= foldMax {
-			p.sweep(now)
-			if len(p.seen) >= foldMax {
-				return 1
-			}
-		}
-		p.seen[key] = &fold{since: now, count: 1, next: 2}
+	switch {
+	case f == nil && len(p.seen) >= foldMax && !p.sweep(now):
+		return 1
+	case f == nil:
+		p.seen[key.keep()] = &fold{since: now, count: 1, next: 2}
+		return 1
+	case now.Sub(f.since) >= foldFor:
+		*f = fold{since: now, count: 1, next: 2}
 		return 1
 	}
 	f.count++
@@ -93,12 +169,19 @@ func (p *suppressor) count(now time.Time, d *record.Decision) uint64 {
 	return f.count
 }
 
-func (p *suppressor) sweep(now time.Time) {
+// sweep forgets what is over, and says whether there is room then. It looks at all of
+// them, so it does not do so for every row.
+func (p *suppressor) sweep(now time.Time) bool {
+	if now.Sub(p.swept) < sweepEvery {
+		return false
+	}
+	p.swept = now
 	for k, f := range p.seen {
 		if now.Sub(f.since) >= foldFor {
 			delete(p.seen, k)
 		}
 	}
+	return len(p.seen) < foldMax
 }
 
 // misconfigured counts endpoints that failed twice or more for one reason lately: the

@@ -20,6 +20,12 @@ import (
 	"sallyport/ops/config"
 )
 
+// lateQueue is room for the replies of several groups: what finds none is lost, and the
+// NAS has to ask again.
+const lateQueue = 4096
+
+const _ = uint(lateQueue - 4*groupMax)
+
 // Server is an engine with its sockets open.
 type Server struct {
 	e       *Engine
@@ -74,7 +80,7 @@ func (s *Server) Bound() Bound { return s.bound }
 func (s *Server) Failed() <-chan error { return s.fault }
 
 func (s *Server) openRADIUS(c *config.Config) error {
-	conf := udp.Config{Logger: s.e.log}
+	conf := udp.Config{Logger: s.e.log, LateQueue: lateQueue}
 	for _, a := range c.Listen.Authentication {
 		conf.Listeners = append(conf.Listeners, udp.Listener{Address: a.Value, Role: RoleAuthentication})
 	}

@@ -18,6 +18,7 @@ import (
 type Snapshot struct {
 	*policy.Snapshot
 
+	counters  map[*policy.NAS]*nasCounters
 	documents sync.Map  // posture policy documents that were given out, by ETag: []byte
 	recalled  sync.Once // documents of sessions that were there before this snapshot were made
 }
@@ -35,8 +36,13 @@ func loadSnapshot(path string) (snapshot, config.Warnings, error) {
 	return &Snapshot{Snapshot: p}, warnings, nil
 }
 
-// bind gives this snapshot the memories that live longer than a configuration.
-func (s *Snapshot) bind(passwords *authn.Memory, decisions *authz.Memo) {
+// bind gives this snapshot the memories and counters that live longer than a
+// configuration.
+func (s *Snapshot) bind(passwords *authn.Memory, decisions *authz.Memo, all *counters) {
+	s.counters = make(map[*policy.NAS]*nasCounters, len(s.NASes()))
+	for _, n := range s.NASes() {
+		s.counters[n] = all.of(n.Name)
+	}
 	s.Users.Remember(passwords)
 	s.Authz.Remember(decisions)
 }

@@ -15,7 +15,7 @@ const trimEvery = 10 * time.Minute
 func (c *core) tick(now time.Time) []event {
 	var out []event
 	for len(out) < expireMax {
-		id, ok := c.deadlines.due(now)
+		id, ok := c.table.Due(now)
 		if !ok {
 			break
 		}
@@ -60,7 +60,7 @@ func (ev *expireEvent) step(c *core, now time.Time) {
 	case ev.after == nil:
 		c.forget(ev.id)
 	case ev.after == ev.before:
-		c.deadlines.schedule(ev.id, step.Deadline(ev.before, rules))
+		c.table.Schedule(ev.id, step.Deadline(ev.before, rules))
 	default:
 		c.put(ev.before, ev.after)
 	}
@@ -81,7 +81,7 @@ func (ev *expireEvent) done(c *core, err error) {
 	}
 	if err != nil {
 		// Not durable, so not true: look again soon.
-		c.deadlines.schedule(ev.id, c.e.clock.Now().Add(time.Second))
+		c.table.Schedule(ev.id, c.e.clock.Now().Add(time.Second))
 		return
 	}
 	row, ok := expireRows[ev.what]

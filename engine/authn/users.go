@@ -159,9 +159,13 @@ func (u *Users) Verify(name string, password []byte) (Identity, Outcome) {
 	return one.identity, OK
 }
 
-// MAB names an endpoint by its MAC in any usual spelling.
+// MAB names an endpoint by its MAC in any usual spelling. It allocates nothing when that
+// is the canonical one, aa:bb:cc:dd:ee:ff, and the name is then the very string given.
 func (u *Users) MAB(station string) (Identity, Outcome) {
-	mac := sessions.CanonicalStation(station)
+	mac := station
+	if !canonicalMAC(mac) {
+		mac = sessions.CanonicalStation(station)
+	}
 	switch known := u.endpoints[mac]; {
 	case u.accept == "" || u.accept == config.MABNone:
 		return Identity{}, MABOff
@@ -184,4 +188,17 @@ func (u *Users) Groups(name string) []string {
 		return one.identity.Groups
 	}
 	return nil
+}
+
+func canonicalMAC(s string) bool {
+	if len(s) != 17 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case i%3 == 2 && c != ':', i%3 != 2 && (c < '0' || c > '9') && (c < 'a' || c > 'f'):
+			return false
+		}
+	}
+	return true
 }
