@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"path/filepath"
 	"strconv"
@@ -157,10 +158,21 @@ func (s *Server) openMetrics(a config.Address) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry(), promhttp.HandlerOpts{}))
+	if at, err := netip.ParseAddrPort(l.Addr().String()); err == nil && at.Addr().IsLoopback() {
+		profiles(mux)
+	}
 	s.metrics = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 	s.bound.Metrics = l.Addr().String()
 	go s.serveHTTP("metrics", func() error { return s.metrics.Serve(l) })
 	return nil
+}
+
+// profiles lets whoever is on the machine see where time and memory go. Not for the
+// network: a profile costs time, and a dump shows names.
+func profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 func (s *Server) serveHTTP(what string, serve func() error) {
