@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"text/template"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -68,8 +69,20 @@ func (s *Server) writeAppliance(users int) error {
 	for n := range users {
 		fmt.Fprintf(&text, "%s: {password: %q, groups: [employees]}\n", UserName(n), hash)
 	}
+	t, err := template.New("sallyport.yaml").Parse(applianceConfig)
+	if err != nil {
+		return err
+	}
+	var sources []netip.Addr
+	for n := range nasesMax + 1 {
+		sources = append(sources, nasSource(n))
+	}
+	var config bytes.Buffer
+	if err := t.Execute(&config, sources); err != nil {
+		return err
+	}
 	return errors.Join(s.write("users.yaml", text.String()), s.write("secret", Secret+"\n"),
-		s.write("sallyport.yaml", applianceConfig))
+		s.write("sallyport.yaml", config.String()))
 }
 
 // abandon ends what has been started of a server that does not come up.

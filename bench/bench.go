@@ -30,6 +30,7 @@ const (
 	countMax   = 100_000_000      // requests
 	timeMax    = 10 * time.Minute // of sending
 	portsMax   = 512              // source ports; some 160 octets of every slot's buffer are used
+	nasesMax   = 15               // emulated NASes, see nasSource; a storm comes from one more
 	rateMax    = 5_000_000        // requests a second, beyond what loopback carries
 	requestMax = 512              // octets of an emulated request
 	replyMax   = 4096             // RFC 2865 section 3

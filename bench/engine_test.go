@@ -55,7 +55,7 @@ func benchmarkEngine(b *testing.B, role int, s *Scenario) {
 	round := func(n int) {
 		packets := make([]udptest.Packet, n)
 		for i := range packets {
-			data, err := m.request(nil, number, byte(number))
+			data, err := m.request(nil, 0, number, byte(number))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -25,7 +25,7 @@ type load struct {
 	ports    []*port
 	spoiled  *port // garbage leaves from here, so that it takes nobody's identifiers; or nil
 
-	number uint64 // of the next request; goes on from phase to phase
+	numbers []uint64 // of the next request of each NAS; they go on from phase to phase
 
 	// of the phase at hand
 	begun, end int64   // of sending
@@ -34,6 +34,7 @@ type load struct {
 	window     int     // at each port
 	issued     uint64
 	turn       int // port that is asked first
+	only       int // the one NAS that sends, -1: all
 	nextScan   int64
 	open       int  // requests outstanding
 	more       bool // step stopped early: call it again once pending is written
@@ -43,13 +44,14 @@ type load struct {
 func newLoad(s *Scenario, key *radius.Key, seed uint64) *load {
 	l := &load{
 		scenario: s, key: key, maker: newMaker(s, key),
-		rng: rand.New(rand.NewPCG(seed, 0)), tally: newTally(),
+		rng:     rand.New(rand.NewPCG(seed, 0)),
+		numbers: make([]uint64, s.NASes), only: -1, tally: newTally(0, 0),
 	}
-	for range s.Ports {
-		l.ports = append(l.ports, newPort(byte(l.rng.Uint32())))
+	for i := range s.Ports {
+		l.ports = append(l.ports, newPort(i%s.NASes, byte(l.rng.Uint32())))
 	}
 	if s.Garbage > 0 {
-		l.spoiled = newPort(0)
+		l.spoiled = newPort(0, 0)
 		l.ports = append(l.ports, l.spoiled)
 	}
 	return l
@@ -63,7 +65,7 @@ func (l *load) begin(now int64, count int, length time.Duration, rate float64, w
 	}
 	l.begun, l.end, l.left, l.rate, l.window = now, now+int64(length), count, rate, window
 	l.issued, l.nextScan = 0, now+scanEvery
-	l.tally = newTally()
+	l.tally = newTally(l.begun, l.end)
 	for _, p := range l.ports {
 		p.most = 0
 	}
@@ -120,7 +122,8 @@ func (l *load) room() int {
 		if l.turn++; l.turn == len(l.ports) {
 			l.turn = 0
 		}
-		if l.ports[at].outstanding < l.window && l.ports[at] != l.spoiled {
+		p := l.ports[at]
+		if p.outstanding < l.window && p != l.spoiled && (l.only < 0 || p.nas == l.only) {
 			return at
 		}
 	}
@@ -133,7 +136,7 @@ func (l *load) issue(now, due int64, at int) error {
 	if !ok {
 		return nil // the window is never above the identifiers
 	}
-	request, err := l.maker.request(s.request[:0], l.number, identifier)
+	request, err := l.maker.request(s.request[:0], p.nas, l.numbers[p.nas], identifier)
 	if err != nil {
 		return err
 	}
@@ -141,11 +144,11 @@ func (l *load) issue(now, due int64, at int) error {
 	copy(s.authenticator[:], request[4:])
 	s.status, s.tries, s.again, s.due, s.first = slotFirst, 1, l.scenario.Again, due, now
 	l.arm(now, s, 0)
-	l.number++
+	l.numbers[p.nas]++
 	l.issued++
 	l.left--
 	l.open++
-	l.tally.Requests++
+	l.tally.issue(due)
 	l.transmit(p, identifier)
 	if l.spoiled != nil {
 		l.spoil(request)
@@ -236,9 +239,9 @@ func (l *load) settle(p *port, identifier byte, gaveUp bool) {
 func (l *load) close() {
 	if l.rate > 0 {
 		for l.left > 0 && l.dueAt(l.issued) < l.end {
+			l.tally.unsent(l.dueAt(l.issued))
 			l.issued++
 			l.left--
-			l.tally.Unsent++
 		}
 	}
 	l.left, l.more = 0, false

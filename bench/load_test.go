@@ -102,7 +102,7 @@ func (b *table) counts(want Counts) {
 func TestIdentifiersAreFIFO(t *testing.T) {
 	const seed = 7
 	rng := rand.New(rand.NewPCG(seed, 0))
-	p := newPort(200)
+	p := newPort(0, 200)
 	var held, freed []byte
 	for i := range identifiers {
 		freed = append(freed, byte(200+i))

@@ -15,6 +15,18 @@ const Password = "a password of bench"
 // UserName is the name of user n of a scenario.
 func UserName(n int) string { return fmt.Sprintf("bench-%05d", n) }
 
+// nasSource is where NAS n sends from.
+func nasSource(n int) netip.Addr { return netip.AddrFrom4([4]byte{127, 77, 0, byte(n + 1)}) }
+
+// sourceOf is where NAS n sends to a target from. On IPv6 there is one address only, and
+// all NASes share it.
+func sourceOf(target netip.Addr, n int) netip.Addr {
+	if target.Is4() {
+		return nasSource(n)
+	}
+	return netip.Addr{}
+}
+
 // nasAddress is what requests say of themselves; where they come from is loopback.
 var nasAddress = netip.MustParseAddr("10.48.66.202")
 
@@ -24,7 +36,10 @@ type maker struct {
 	kind     string
 	key      *radius.Key
 	sessions uint64
+	nases    uint64
+	base     uint64 // of the sessions' numbers
 	fresh    bool
+	failover bool
 	users    []string
 	password []byte
 	audit    [24]byte
@@ -33,25 +48,30 @@ type maker struct {
 }
 
 func newMaker(s *Scenario, key *radius.Key) *maker {
-	m := &maker{kind: s.Kind, key: key, sessions: uint64(s.Sessions), fresh: s.Fresh, password: []byte(Password)}
+	m := &maker{kind: s.Kind, key: key, sessions: uint64(s.Sessions), nases: uint64(s.NASes), fresh: s.Fresh, failover: s.Failover, password: []byte(Password)}
 	for n := range s.Users {
 		m.users = append(m.users, UserName(n))
 	}
 	return m
 }
 
-// request writes request number n with an identifier into dst. Sessions take turns, and
-// session i is always one of the same user, so that consecutive requests concern as many
-// sessions as there are.
-func (m *maker) request(dst []byte, n uint64, identifier byte) ([]byte, error) {
-	session, pass := n%m.sessions, n/m.sessions
+// request writes request number n of a NAS with an identifier into dst. The sessions of
+// a NAS take turns, and session i is always one of the same user, so that consecutive
+// requests concern as many sessions as there are.
+func (m *maker) request(dst []byte, nas int, n uint64, identifier byte) ([]byte, error) {
+	share := max(1, m.sessions/m.nases)
+	session, pass := n%share*m.nases+uint64(nas), n/share
+	if m.failover {
+		session, pass = n%m.sessions, uint64(nas) // the same endpoint, wherever it is
+	}
+	session += m.base
 	if m.kind == KindAccounting {
 		return m.accounting(dst, session, pass, identifier)
 	}
 	b := radius.Begin(dst, radius.AccessRequest, identifier)
 	b.Text(radius.UserName, m.users[session%uint64(len(m.users))])
 	b.Password(m.key, m.password)
-	if !m.fresh {
+	if !m.fresh && !m.failover {
 		pass = 0
 	}
 	m.common(&b, session, pass)

@@ -10,8 +10,8 @@ import (
 // password, the session and its point in life are to be found.
 func TestRequestsAreSound(t *testing.T) {
 	key := keyOf(t)
-	auth := newMaker(&Scenario{Kind: KindAuth, Users: 3, Sessions: 10}, key)
-	pkt, err := auth.request(nil, 25, 9)
+	auth := newMaker(&Scenario{Kind: KindAuth, Users: 3, Sessions: 10, NASes: 1}, key)
+	pkt, err := auth.request(nil, 0, 25, 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,12 +34,12 @@ func TestRequestsAreSound(t *testing.T) {
 // Start, Interim-Update, Stop, then lives again under other ids.
 func TestAccountingIsAThirdOfEach(t *testing.T) {
 	key := keyOf(t)
-	m := newMaker(&Scenario{Kind: KindAccounting, Users: 3, Sessions: 7}, key)
+	m := newMaker(&Scenario{Kind: KindAccounting, Users: 3, Sessions: 7, NASes: 1}, key)
 	kinds := map[uint32]int{}
 	order := map[uint32]uint32{1: 3, 3: 2, 2: 1} // Start, Interim-Update, Stop, Start
 	lastKind, lastLife := map[string]uint32{}, map[string]string{}
 	for n := range uint64(7 * 30) {
-		pkt, err := m.request(nil, n, byte(n))
+		pkt, err := m.request(nil, 0, n, byte(n))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -59,6 +59,7 @@ type slot struct {
 
 // port is one source port of an emulated NAS.
 type port struct {
+	nas         int
 	free        queue
 	slots       [identifiers]slot
 	outstanding int
@@ -66,8 +67,8 @@ type port struct {
 	pending     []byte // identifiers to be written to the socket
 }
 
-func newPort(first byte) *port {
-	p := &port{pending: make([]byte, 0, 4*identifiers)}
+func newPort(nas int, first byte) *port {
+	p := &port{nas: nas, pending: make([]byte, 0, 4*identifiers)}
 	for i := range identifiers {
 		p.free.give(first + byte(i))
 	}

@@ -60,7 +60,7 @@ func (l *load) reply(now int64, p *port, identifier byte, s *slot, v *radius.Vie
 		if v.Code() == radius.AccessReject {
 			l.tally.Rejected++
 		}
-		l.tally.answer(now, l.begun, l.end, s.due)
+		l.tally.answer(now, s)
 		s.status, s.reply = slotRepeated, v.Authenticator()
 	}
 	if s.again == 0 {
@@ -78,7 +78,7 @@ func (l *load) echoed(now int64, p *port, identifier byte, s *slot, data []byte)
 		l.tally.Wrong++
 		return
 	}
-	l.tally.answer(now, l.begun, l.end, s.due)
+	l.tally.answer(now, s)
 	l.settle(p, identifier, false)
 }
 

@@ -27,10 +27,13 @@ type Result struct {
 	Rate    float64 `json:"rate"` // answers a second, while requests were sent
 	Latency Latency `json:"latency"`
 	Used    Used    `json:"used"`
+	Series  Series  `json:"series"`
+	First   float64 `json:"first"` // share of requests answered without being sent again
 	// ServerCPU is microseconds of the server for each answer, 0 where it was not started
 	// here. In JSON it is in seconds.
 	ServerCPU float64  `json:"-"`
 	Inside    *Inside  `json:"inside"` // of an appliance that was started here, else nil
+	Storm     *Flooded `json:"storm"`  // what went on beside the load, or nil
 	Missed    []string `json:"missed"` // objectives, in words
 
 	histogram *hdrhistogram.Histogram
@@ -75,6 +78,9 @@ func (r *Result) judge() {
 	if share := float64(c.Answered) / float64(asked); share < o.Answered {
 		miss("answered: %.4f of %d requests, at least %.4f", share, asked, o.Answered)
 	}
+	if r.First < o.First {
+		miss("answered at once: %.4f of %d requests, at least %.4f", r.First, asked, o.First)
+	}
 	most("wrong", c.Wrong+c.Malformed, o.Wrong)
 	most("stray", c.Stray, o.Stray)
 	most("rejected", c.Rejected, o.Rejected)
@@ -105,11 +111,14 @@ func (r *Result) Table(out io.Writer) error {
 	}
 	row("load", "%s, %s, seed %d", loop, s.Time, r.Seed)
 	row("answers", "%.0f a second", r.Rate)
-	row("requests", "%d, answered %d, rejected %d, given up %d, unsent %d", c.Requests, c.Answered, c.Rejected, c.GivenUp, c.Unsent)
+	row("requests", "%d, answered %d (%.2f%% without being sent again), rejected %d, given up %d, unsent %d", c.Requests, c.Answered, r.First*100, c.Rejected, c.GivenUp, c.Unsent)
 	row("datagrams", "%d sent, %d retransmitted, %d garbage, %d refused; %d received", c.Datagrams, c.Retransmitted, c.Garbage, c.Refused, c.Received)
 	row("not as asked", "%d wrong, %d malformed, %d stray, %d late, %d surplus", c.Wrong, c.Malformed, c.Stray, c.Late, c.Surplus)
 	if s.Again > 0 {
 		row("duplicates", "%d answered, %d of them otherwise than at first, %d unanswered", c.Repeated, c.Differs, c.Unrepeated)
+	}
+	if f := r.Storm; f != nil {
+		row("storm", "%.0f datagrams a second from one more NAS; %d of its requests answered, %d times again", f.Offered, f.Answered, f.Again)
 	}
 	l := &r.Latency
 	row("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(l.P50), ms(l.P90), ms(l.P99), ms(l.P999), ms(l.Max))

@@ -34,9 +34,10 @@ func fixed(t *testing.T) *Result {
 	s := scenario("auth")
 	s.Time = time.Second
 	s.Objectives = Objectives{Answered: 1, P50: 400 * time.Microsecond, P99: time.Second, Rate: 2000}
-	tally := newTally()
+	tally := newTally(0, second)
 	for i := range int64(1000) {
-		tally.answer(i*second/1000+i*1000, 0, second, i*second/1000)
+		tally.issue(i * second / 1000)
+		tally.answer(i*second/1000+i*1000, &slot{due: i * second / 1000, tries: 1})
 	}
 	tally.Counts.Requests, tally.Counts.Datagrams, tally.Counts.Received = 1001, 1006, 1003
 	tally.Counts.Retransmitted, tally.Counts.GivenUp, tally.Counts.Wrong = 5, 1, 3
@@ -44,7 +45,7 @@ func fixed(t *testing.T) *Result {
 	r := &Result{
 		Scenario: *s, Seed: 42, Target: "127.0.0.1:1812", Server: "sallyport", Begun: time.Unix(1800000000, 0).UTC(),
 		Machine: Machine{CPU: "a CPU", CPUs: 2, MemoryMB: 1024, Kernel: "6", Go: "go"}, Pinned: true,
-		Counts: tally.Counts, Rate: tally.rate(l), Latency: latencyOf(tally.latency), histogram: tally.latency, ServerCPU: 12.34,
+		Counts: tally.Counts, Rate: tally.rate(l), Latency: latencyOf(tally.latency), histogram: tally.latency, Series: tally.series.whole(), First: 0.95, ServerCPU: 12.34,
 		Used: Used{Server: 0.5, Generator: 0.25, Foreign: 0.02, Steal: 0.01},
 	}
 	r.judge()

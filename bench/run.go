@@ -69,6 +69,8 @@ type attack struct {
 	load *load
 	wire *wire
 	seed uint64
+
+	storm *flood // or nil
 }
 
 // open checks everything and opens the source ports.
@@ -89,9 +91,21 @@ func (r *Runner) open(s *Scenario, t *Target) (*attack, error) {
 		a.seed = rand.Uint64()>>11 | 1 // exact in every reader of JSON
 	}
 	a.load = newLoad(s, key, a.seed)
-	a.wire, err = openWire(at, len(a.load.ports))
+	sources := make([]netip.Addr, len(a.load.ports))
+	for i, p := range a.load.ports {
+		sources[i] = sourceOf(at.Addr(), p.nas)
+	}
+	if a.wire, err = openWire(at, sources); err != nil || s.Storm == 0 {
+		return a, err
+	}
+	if a.storm, err = newFlood(s, key, stormPorts, stormPorts*identifiers, true); err == nil {
+		err = a.wire.begin(a.storm, at)
+	}
 	return a, err
 }
+
+// stormPorts is how many source ports a storm has, each with all identifiers outstanding.
+const stormPorts = 8
 
 func (a *attack) close() { a.wire.close() }
 
@@ -99,6 +113,10 @@ func (a *attack) close() { a.wire.close() }
 func (a *attack) warm(ctx context.Context) error {
 	// Every user once, with care; then the rest as it will be measured.
 	users := min(a.s.Users, a.s.Warm)
+	if a.s.Failover {
+		a.load.only = 0
+		defer func() { a.load.only = 1 }()
+	}
 	for _, part := range []struct{ count, window int }{{users, min(warmWindow, a.s.Window)}, {a.s.Warm - users, a.s.Window}} {
 		if part.count == 0 {
 			continue
@@ -128,19 +146,26 @@ func (a *attack) measure(ctx context.Context) (*Result, error) {
 	profiled := a.r.profile(ctx, a.t, a.s.Time)
 	before := readUsage(a.t.PID, a.r.ServerCPU, a.r.GeneratorCPU)
 	a.load.begin(a.wire.now(), a.s.Count, a.s.Time, a.s.Rate, a.s.Window)
+	if a.storm != nil {
+		a.storm.start(a.load.begun, a.load.end, a.s.Storm)
+	}
 	if err := a.drive(ctx, "run"); err != nil {
 		return nil, err
 	}
 	t := a.load.tally
 	r.Used = before.until(readUsage(a.t.PID, a.r.ServerCPU, a.r.GeneratorCPU))
+	r.Counts, r.Latency, r.histogram, r.Rate = t.Counts, latencyOf(t.latency), t.latency, t.rate(a.load)
+	r.Series, r.First = t.series.whole(), float64(t.first)/float64(max(1, t.Requests+t.Unsent))
+	if a.storm != nil {
+		r.Storm = a.storm.flooded()
+	}
 	if err := <-profiled; err != nil {
 		return nil, err
 	}
-	if r.Inside, err = inside.until(ctx, t.Datagrams+t.Garbage); err != nil {
+	if r.Inside, err = inside.until(ctx, t.Datagrams+t.Garbage+r.Storm.sent()); err != nil {
 		return nil, err
 	}
-	r.Counts, r.Latency, r.histogram, r.Rate = t.Counts, latencyOf(t.latency), t.latency, t.rate(a.load)
-	if a.t.PID != 0 && t.Answered > 0 {
+	if a.t.PID != 0 && t.Answered > 0 && a.storm == nil {
 		r.ServerCPU = float64(r.Used.serverTime) / float64(time.Microsecond) / float64(t.Answered)
 	}
 	r.judge()

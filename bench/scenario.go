@@ -29,7 +29,8 @@ type Scenario struct {
 	Fresh    bool   `yaml:"fresh" json:"fresh"`       // each login begins a new session; the NAS ports take turns
 	Seed     uint64 `yaml:"seed" json:"seed"`         // of identifiers' first values and jitter; 0: drawn, and printed
 
-	Ports  int     `yaml:"ports" json:"ports"`   // source ports
+	NASes  int     `yaml:"nases" json:"nases"`   // each an address of loopback and its share of ports and sessions
+	Ports  int     `yaml:"ports" json:"ports"`   // source ports, of all NASes together
 	Window int     `yaml:"window" json:"window"` // outstanding at each source port, at most
 	Rate   float64 `yaml:"rate" json:"rate"`     // requests a second, open loop; 0: closed loop
 
@@ -40,6 +41,14 @@ type Scenario struct {
 	Again   int `yaml:"again" json:"again"`     // after its reply each request is sent so often again, and must get the same octets
 	Copies  int `yaml:"copies" json:"copies"`   // datagrams that each sending of a request makes; 2 is a network that doubles
 	Garbage int `yaml:"garbage" json:"garbage"` // malformed datagrams beside each request; none may be answered
+
+	// Failover has everybody log in at the first NAS while the server gets warm, and once
+	// more, as new sessions, at the second: NASes is 2.
+	Failover bool `yaml:"failover" json:"failover"`
+	// Storm is the rate, a second, at which one more NAS sends the same stormSize requests
+	// again and again, without waiting for anything; 0: none. Nobody but the other NASes
+	// is measured.
+	Storm float64 `yaml:"storm" json:"storm"`
 
 	Retransmit Retransmit `yaml:"retransmit" json:"retransmit"`
 	Objectives Objectives `yaml:"objectives" json:"objectives"`
@@ -61,6 +70,7 @@ type Retransmit struct {
 // of the latencies and the rate ask for nothing.
 type Objectives struct {
 	Answered float64       `yaml:"answered" json:"answered"` // share of requests, at least
+	First    float64       `yaml:"first" json:"first"`       // share of requests answered without being sent again, at least
 	Wrong    uint64        `yaml:"wrong" json:"wrong"`       // replies that do not verify, at most
 	Stray    uint64        `yaml:"stray" json:"stray"`       // replies to nothing that was asked, at most
 	Rejected uint64        `yaml:"rejected" json:"rejected"` // Access-Rejects, at most
@@ -110,7 +120,8 @@ func ParseScenario(text []byte) (*Scenario, error) {
 func (s *Scenario) fill() {
 	set(&s.Users, 1)
 	set(&s.Sessions, s.Users)
-	set(&s.Ports, 1)
+	set(&s.NASes, 1)
+	set(&s.Ports, s.NASes)
 	set(&s.Window, 1)
 	set(&s.Copies, 1)
 	set(&s.Time, 5*time.Second)
@@ -143,7 +154,8 @@ func (s *Scenario) Check() error {
 	}
 	between("users", s.Users, 1, 100_000)
 	between("sessions", s.Sessions, 1, 10_000_000)
-	between("ports", s.Ports, 1, portsMax)
+	between("nases", s.NASes, 1, nasesMax)
+	between("ports", s.Ports, s.NASes, portsMax)
 	between("window", s.Window, 1, identifiers)
 	between("warm", s.Warm, 0, countMax)
 	between("count", s.Count, 0, countMax)
@@ -154,14 +166,25 @@ func (s *Scenario) Check() error {
 	if s.Time <= 0 || s.Time > timeMax {
 		fault("time is %s, and may be up to %s", s.Time, timeMax)
 	}
+	if s.Storm < 0 || s.Storm > rateMax {
+		fault("storm is %g, and may be up to %d a second", s.Storm, rateMax)
+	}
+	if s.Failover && s.NASes != 2 {
+		fault("failover is from one NAS to another: nases is %d, and has to be 2", s.NASes)
+	}
 	if s.Rate < 0 || s.Rate > rateMax {
 		fault("rate is %g, and may be up to %d a second", s.Rate, rateMax)
 	}
 	if r := s.Retransmit; r.Initial <= 0 || r.Longest < r.Initial || r.GiveUp < r.Initial {
 		fault("retransmit: initial is to be more than 0 and not above longest and give-up")
 	}
-	if o := s.Objectives.Answered; o < 0 || o > 1 {
-		fault("objectives.answered is %g, and is a share, 0 to 1", o)
+	for _, o := range []struct {
+		key   string
+		share float64
+	}{{"answered", s.Objectives.Answered}, {"first", s.Objectives.First}} {
+		if o.share < 0 || o.share > 1 {
+			fault("objectives.%s is %g, and is a share, 0 to 1", o.key, o.share)
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -12,7 +12,7 @@ import (
 // small is a built-in scenario cut down to a moment.
 func small(name string) *Scenario {
 	s := scenario(name)
-	s.Users, s.Sessions, s.Warm, s.Count, s.Ports = 5, 50, 50, 500, 4
+	s.Users, s.Sessions, s.Warm, s.Count, s.Ports = 5, 50, 50, 500, 8
 	s.Time = time.Minute
 	return s
 }

@@ -38,24 +38,47 @@ type Counts struct {
 // tally is what one phase counted.
 type tally struct {
 	Counts
-	inTime    uint64 // answers that came before the end of sending
-	lastReply int64
-	latency   *hdrhistogram.Histogram // microseconds
+	begun, end int64
+	inTime     uint64 // answers that came before the end of sending
+	first      uint64 // answers to requests that were sent once
+	lastReply  int64
+	latency    *hdrhistogram.Histogram // microseconds
+	series     series
 }
 
-func newTally() *tally {
-	return &tally{latency: hdrhistogram.New(1, latencyMax/int64(time.Microsecond), 3)}
+func newTally(begun, end int64) *tally {
+	return &tally{begun: begun, end: end, latency: newHistogram(), series: newSeries(begun, end)}
 }
 
-// answer counts a request answered at now that was due at due.
-func (t *tally) answer(now, begun, end, due int64) {
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, latencyMax/int64(time.Microsecond), 3)
+}
+
+// issue counts a request that was due at due and is sent now.
+func (t *tally) issue(due int64) {
+	t.Requests++
+	t.series.at(due).Due++
+}
+
+// unsent counts a request that was due and never sent.
+func (t *tally) unsent(due int64) {
+	t.Unsent++
+	t.series.at(due).Due++
+}
+
+// answer counts the request of a slot as answered now.
+func (t *tally) answer(now int64, s *slot) {
 	t.Answered++
 	t.lastReply = now
-	if now <= end {
+	if now <= t.end {
 		t.inTime++
 	}
-	latency := min(max(now-due, int64(time.Microsecond)), latencyMax)
-	if t.latency.RecordValue(latency/int64(time.Microsecond)) != nil {
+	if s.tries == 1 {
+		t.first++
+	}
+	latency := min(max(now-s.due, int64(time.Microsecond)), latencyMax) / int64(time.Microsecond)
+	if t.latency.RecordValue(latency) != nil {
 		t.latency.RecordValue(latencyMax / int64(time.Microsecond))
 	}
+	t.series.answer(now, s.due, latency)
 }

@@ -54,11 +54,14 @@ type wire struct {
 	base    time.Time
 	in, out *vector
 	buffers [burst][replyMax + 1]byte
-	events  [64]unix.EpollEvent
+	events  [256]unix.EpollEvent
+
+	flood *flood // that goes on beside the load; its sockets are the last ones
+	floor int    // number of its first socket
 }
 
-// openWire binds so many source ports of loopback.
-func openWire(target netip.AddrPort, ports int) (_ *wire, err error) {
+// openWire opens a source port for each address; the zero address lets the system choose.
+func openWire(target netip.AddrPort, sources []netip.Addr) (_ *wire, err error) {
 	w := &wire{base: time.Now(), in: newVector(), out: newVector()}
 	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
@@ -72,20 +75,25 @@ func openWire(target netip.AddrPort, ports int) (_ *wire, err error) {
 		w.in.iovs[i].Base = &w.buffers[i][0]
 		w.in.iovs[i].SetLen(len(w.buffers[i]))
 	}
-	for i := range ports {
-		fd, err := openPort(target)
-		if err != nil {
-			return nil, fmt.Errorf("source port %d: %w", i, err)
-		}
-		w.sockets = append(w.sockets, fd)
-		if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
+	for _, source := range sources {
+		if err := w.open(target, source); err != nil {
 			return nil, err
 		}
 	}
 	return w, nil
 }
 
-func openPort(target netip.AddrPort) (int, error) {
+// open adds a source port.
+func (w *wire) open(target netip.AddrPort, source netip.Addr) error {
+	fd, err := openPort(target, source)
+	if err != nil {
+		return fmt.Errorf("source port %d: %w", len(w.sockets), err)
+	}
+	w.sockets = append(w.sockets, fd)
+	return unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(len(w.sockets) - 1)})
+}
+
+func openPort(target netip.AddrPort, source netip.Addr) (int, error) {
 	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(target.Port()), Addr: target.Addr().As16()})
 	if target.Addr().Is4() {
 		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: int(target.Port()), Addr: target.Addr().As4()}
@@ -95,7 +103,13 @@ func openPort(target netip.AddrPort) (int, error) {
 		return -1, err
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // less only means losses, which are counted
-	if err := unix.Connect(fd, to); err != nil {
+	if source.Is4() {
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: source.As4()})
+	}
+	if err == nil {
+		err = unix.Connect(fd, to)
+	}
+	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
@@ -139,6 +153,10 @@ func (w *wire) drive(ctx context.Context, l *load, progress func(now int64)) err
 		pause := l.wake(now) - now
 		if blocked {
 			pause = min(pause, int64(50*time.Microsecond))
+		}
+		if w.flood != nil {
+			w.rush(now)
+			pause = min(pause, w.flood.wake()-w.now())
 		}
 		if err := w.read(l, max(pause, 0)); err != nil {
 			return err
@@ -197,7 +215,11 @@ func (w *wire) read(l *load, pause int64) error {
 			}
 			now := w.now()
 			for i := range got {
-				l.receive(now, at, w.buffers[i][:w.in.msgs[i].n])
+				if data := w.buffers[i][:w.in.msgs[i].n]; w.flood != nil && at >= w.floor {
+					w.flood.receive(now, at-w.floor, data)
+				} else {
+					l.receive(now, at, data)
+				}
 			}
 			if got < burst {
 				break

@@ -13,9 +13,10 @@ var errLinux = errors.New("the load generator needs Linux: recvmmsg, sendmmsg, s
 
 type wire struct{}
 
-func openWire(netip.AddrPort, int) (*wire, error)                 { return nil, errLinux }
+func openWire(netip.AddrPort, []netip.Addr) (*wire, error)        { return nil, errLinux }
 func (*wire) close()                                              {}
 func (*wire) now() int64                                          { return 0 }
+func (*wire) begin(*flood, netip.AddrPort) error                  { return errLinux }
 func (*wire) drive(context.Context, *load, func(now int64)) error { return errLinux }
 
 func cpus() []int                       { return nil }
