@@ -7,12 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// begin opens the source ports of a flood; it goes on beside the load until it is taken
-// away. The kernel cuts what one call sends into datagrams (UDP_SEGMENT): no other way
-// gets ten times what a server can do out of one core.
-func (w *wire) begin(f *flood, target netip.AddrPort) error {
-	w.flood, w.floor = f, len(w.sockets)
-	for _, p := range f.ports {
+// carry has a flood go on beside the load, or ends it with nil. Its source ports are
+// opened once and serve the next flood too. The kernel cuts what one call sends into
+// datagrams (UDP_SEGMENT): no other way gets ten times what a server can do out of one
+// core.
+func (w *wire) carry(f *flood, target netip.AddrPort) error {
+	if w.floor == 0 {
+		w.floor = len(w.sockets)
+	}
+	w.flood = f
+	if f == nil {
+		return nil
+	}
+	for _, p := range f.ports[min(len(f.ports), len(w.sockets)-w.floor):] {
 		if err := w.open(target, sourceOf(target.Addr(), p.nas)); err != nil {
 			return fmt.Errorf("flood: %w", err)
 		}

@@ -53,7 +53,8 @@ func (o Objectives) MarshalJSON() ([]byte, error) {
 	type plain Objectives
 	return json.Marshal(struct {
 		plain
-		P50 float64 `json:"p50"`
-		P99 float64 `json:"p99"`
-	}{plain(o), o.P50.Seconds(), o.P99.Seconds()})
+		P50      float64 `json:"p50"`
+		P99      float64 `json:"p99"`
+		Recovery float64 `json:"recovery"`
+	}{plain(o), o.P50.Seconds(), o.P99.Seconds(), o.Recovery.Seconds()})
 }

@@ -67,3 +67,39 @@ func TestAccountingIsAThirdOfEach(t *testing.T) {
 		}
 	}
 }
+
+// auditOf is the audit-session-id of a packet.
+func auditOf(t *testing.T, packet []byte) string {
+	t.Helper()
+	var v radius.View
+	if why := v.Decode(packet); why != radius.Sound {
+		t.Fatal(why)
+	}
+	id, _ := v.AVPair("audit-session-id")
+	return string(id)
+}
+
+// TestSessionsStayWithTheirNAS: no two NASes name the same session, and a fresh login
+// names one that nobody named before.
+func TestSessionsStayWithTheirNAS(t *testing.T) {
+	for _, fresh := range []bool{false, true} {
+		m := newMaker(&Scenario{Kind: KindAuth, Users: 3, Sessions: 12, NASes: 4, Fresh: fresh}, keyOf(t))
+		owner := map[string]int{}
+		for nas := range 4 {
+			for n := range uint64(9) { // three rounds
+				pkt, err := m.request(nil, nas, n, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				id := auditOf(t, pkt)
+				if was, known := owner[id]; known && (was != nas || fresh) {
+					t.Fatalf("fresh %v: session %s of NAS %d is named by NAS %d", fresh, id, was, nas)
+				}
+				owner[id] = nas
+			}
+		}
+		if want := map[bool]int{false: 12, true: 36}[fresh]; len(owner) != want {
+			t.Fatalf("fresh %v: %d sessions, want %d", fresh, len(owner), want)
+		}
+	}
+}

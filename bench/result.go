@@ -31,10 +31,12 @@ type Result struct {
 	First   float64 `json:"first"` // share of requests answered without being sent again
 	// ServerCPU is microseconds of the server for each answer, 0 where it was not started
 	// here. In JSON it is in seconds.
-	ServerCPU float64  `json:"-"`
-	Inside    *Inside  `json:"inside"` // of an appliance that was started here, else nil
-	Storm     *Flooded `json:"storm"`  // what went on beside the load, or nil
-	Missed    []string `json:"missed"` // objectives, in words
+	ServerCPU float64   `json:"-"`
+	Inside    *Inside   `json:"inside"`   // of an appliance that was started here, else nil
+	Storm     *Flooded  `json:"storm"`    // what went on beside the load, or nil
+	Knee      *Knee     `json:"knee"`     // of a ramp or an overload, or nil
+	Overload  *Overload `json:"overload"` // or nil
+	Missed    []string  `json:"missed"`   // objectives, in words
 
 	histogram *hdrhistogram.Histogram
 }
@@ -63,6 +65,7 @@ func (t *tally) rate(l *load) float64 {
 
 // judge names the objectives that were missed.
 func (r *Result) judge() {
+	r.Missed = nil
 	c, o := &r.Counts, &r.Scenario.Objectives
 	miss := func(format string, args ...any) { r.Missed = append(r.Missed, fmt.Sprintf(format, args...)) }
 	most := func(what string, have, most uint64) {
@@ -93,6 +96,17 @@ func (r *Result) judge() {
 	}
 	slow("p50", r.Latency.P50, o.P50)
 	slow("p99", r.Latency.P99, o.P99)
+	if v := r.Overload; v != nil {
+		if v.Times < 0.95*r.Scenario.Overload {
+			miss("overload: %.1f times the knee, %g were to be offered", v.Times, r.Scenario.Overload)
+		}
+		if v.Ratio < o.Goodput {
+			miss("goodput: %.3f of the knee, at least %g", v.Ratio, o.Goodput)
+		}
+		if o.Recovery > 0 && (v.Recovery < 0 || v.Recovery > o.Recovery.Seconds()) {
+			miss("recovery: %.2f s, at most %.2f", v.Recovery, o.Recovery.Seconds())
+		}
+	}
 	if r.Rate < o.Rate {
 		miss("rate: %.0f answers a second, at least %.0f", r.Rate, o.Rate)
 	}
@@ -107,7 +121,7 @@ func (r *Result) Table(out io.Writer) error {
 	row("server", "%s at %s", r.Server, r.Target)
 	loop := fmt.Sprintf("closed loop, %d x %d outstanding", s.Ports, s.Window)
 	if s.Rate > 0 {
-		loop = fmt.Sprintf("open loop, %g a second, %d source ports", s.Rate, s.Ports)
+		loop = fmt.Sprintf("open loop, %.0f a second, %d source ports", s.Rate, s.Ports)
 	}
 	row("load", "%s, %s, seed %d", loop, s.Time, r.Seed)
 	row("answers", "%.0f a second", r.Rate)
@@ -118,7 +132,7 @@ func (r *Result) Table(out io.Writer) error {
 		row("duplicates", "%d answered, %d of them otherwise than at first, %d unanswered", c.Repeated, c.Differs, c.Unrepeated)
 	}
 	if f := r.Storm; f != nil {
-		row("storm", "%.0f datagrams a second from one more NAS; %d of its requests answered, %d times again", f.Offered, f.Answered, f.Again)
+		row("beside", "%.0f requests a second made beforehand, %d sent; %d of them answered, %d answered again", f.Offered, f.Sent, f.Answered, f.Again)
 	}
 	l := &r.Latency
 	row("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(l.P50), ms(l.P90), ms(l.P99), ms(l.P999), ms(l.Max))
@@ -128,6 +142,16 @@ func (r *Result) Table(out io.Writer) error {
 	}
 	if r.Inside != nil {
 		row("inside", "%s", r.Inside)
+	}
+	if k := r.Knee; k != nil {
+		limit := ""
+		if k.Generator {
+			limit = "; the generator was busy, the server's may be higher"
+		}
+		row("knee", "%.0f answers a second; closed loop %.0f%s", k.Rate, k.Closed, limit)
+	}
+	if r.Overload != nil {
+		row("overload", "%s", r.Overload)
 	}
 	for _, m := range r.Missed {
 		row("MISSED", "%s", m)

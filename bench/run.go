@@ -55,9 +55,11 @@ func Loopback(at netip.AddrPort) error {
 // Runner puts load on targets. Progress may be nil.
 type Runner struct {
 	Progress     io.Writer // a line that is written over and over
+	Steps        io.Writer // a line for each rate of a ramp; may be nil
 	ServerCPU    int       // where the server is, -1 unknown or anywhere
 	GeneratorCPU int       // where this process is, -1 anywhere
 	Pinned       bool
+	Ramp         bool   // look for the knee instead of running a scenario as it says
 	Profile      string // file for a CPU profile of the server while it is measured, see profile; empty: none
 }
 
@@ -70,7 +72,14 @@ type attack struct {
 	wire *wire
 	seed uint64
 
-	storm *flood // or nil
+	flood *flood // that goes on beside the load, or nil
+	surge surge
+}
+
+// surge says when a flood comes, after the begin of a run, how long and how strong.
+type surge struct {
+	after, length time.Duration
+	rate          float64
 }
 
 // open checks everything and opens the source ports.
@@ -98,16 +107,35 @@ func (r *Runner) open(s *Scenario, t *Target) (*attack, error) {
 	if a.wire, err = openWire(at, sources); err != nil || s.Storm == 0 {
 		return a, err
 	}
-	if a.storm, err = newFlood(s, key, stormPorts, stormPorts*identifiers, true); err == nil {
-		err = a.wire.begin(a.storm, at)
+	storm, err := newFlood(s, key, stormPorts, stormPorts*identifiers, true)
+	if err != nil {
+		return a, err
 	}
-	return a, err
+	return a, a.release(storm, surge{0, s.Time, s.Storm})
 }
 
 // stormPorts is how many source ports a storm has, each with all identifiers outstanding.
 const stormPorts = 8
 
-func (a *attack) close() { a.wire.close() }
+func (a *attack) close() {
+	if a.wire != nil {
+		a.wire.close()
+	}
+}
+
+// release lets a flood come beside every run from now on; with none, none comes any more.
+func (a *attack) release(f *flood, s surge) error {
+	a.flood, a.surge = f, s
+	return a.wire.carry(f, netip.AddrPortFrom(a.t.address(a.s).Addr().Unmap(), a.t.address(a.s).Port()))
+}
+
+// at is the same attack with another load.
+func (a *attack) at(rate float64, window int, length time.Duration) *attack {
+	other, s := *a, *a.s
+	s.Rate, s.Window, s.Time, s.Count = rate, window, length, 0
+	other.s = &s
+	return &other
+}
 
 // warm sends the scenario's first requests, closed loop, unmeasured.
 func (a *attack) warm(ctx context.Context) error {
@@ -146,8 +174,9 @@ func (a *attack) measure(ctx context.Context) (*Result, error) {
 	profiled := a.r.profile(ctx, a.t, a.s.Time)
 	before := readUsage(a.t.PID, a.r.ServerCPU, a.r.GeneratorCPU)
 	a.load.begin(a.wire.now(), a.s.Count, a.s.Time, a.s.Rate, a.s.Window)
-	if a.storm != nil {
-		a.storm.start(a.load.begun, a.load.end, a.s.Storm)
+	if a.flood != nil {
+		begun := a.load.begun + int64(a.surge.after)
+		a.flood.start(begun, begun+int64(a.surge.length), a.surge.rate)
 	}
 	if err := a.drive(ctx, "run"); err != nil {
 		return nil, err
@@ -156,8 +185,8 @@ func (a *attack) measure(ctx context.Context) (*Result, error) {
 	r.Used = before.until(readUsage(a.t.PID, a.r.ServerCPU, a.r.GeneratorCPU))
 	r.Counts, r.Latency, r.histogram, r.Rate = t.Counts, latencyOf(t.latency), t.latency, t.rate(a.load)
 	r.Series, r.First = t.series.whole(), float64(t.first)/float64(max(1, t.Requests+t.Unsent))
-	if a.storm != nil {
-		r.Storm = a.storm.flooded()
+	if a.flood != nil {
+		r.Storm = a.flood.flooded()
 	}
 	if err := <-profiled; err != nil {
 		return nil, err
@@ -165,7 +194,7 @@ func (a *attack) measure(ctx context.Context) (*Result, error) {
 	if r.Inside, err = inside.until(ctx, t.Datagrams+t.Garbage+r.Storm.sent()); err != nil {
 		return nil, err
 	}
-	if a.t.PID != 0 && t.Answered > 0 && a.storm == nil {
+	if a.t.PID != 0 && t.Answered > 0 && a.flood == nil {
 		r.ServerCPU = float64(r.Used.serverTime) / float64(time.Microsecond) / float64(t.Answered)
 	}
 	r.judge()
@@ -190,15 +219,30 @@ func (a *attack) drive(ctx context.Context, phase string) error {
 	return err
 }
 
+// tell adds a line to the progress.
+func (a *attack) tell(line fmt.Stringer) {
+	if a.r.Steps != nil {
+		fmt.Fprintln(a.r.Steps, line)
+	}
+}
+
 // Run warms a target and puts a scenario's load on it.
 func (r *Runner) Run(ctx context.Context, s *Scenario, t *Target) (*Result, error) {
 	a, err := r.open(s, t)
+	if a != nil {
+		defer a.close()
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer a.close()
 	if err := a.warm(ctx); err != nil {
 		return nil, err
+	}
+	switch {
+	case s.Overload > 0:
+		return a.overload(ctx)
+	case r.Ramp:
+		return a.ramp(ctx)
 	}
 	return a.measure(ctx)
 }

@@ -50,6 +50,10 @@ type Scenario struct {
 	// is measured.
 	Storm float64 `yaml:"storm" json:"storm"`
 
+	// Overload finds the knee, and then puts so many times as much on the server for a
+	// while, see Overload; 0: no overload.
+	Overload float64 `yaml:"overload" json:"overload"`
+
 	Retransmit Retransmit `yaml:"retransmit" json:"retransmit"`
 	Objectives Objectives `yaml:"objectives" json:"objectives"`
 
@@ -76,7 +80,9 @@ type Objectives struct {
 	Rejected uint64        `yaml:"rejected" json:"rejected"` // Access-Rejects, at most
 	P50      time.Duration `yaml:"p50" json:"-"`
 	P99      time.Duration `yaml:"p99" json:"-"`
-	Rate     float64       `yaml:"rate" json:"rate"` // answers a second, at least
+	Rate     float64       `yaml:"rate" json:"rate"`       // answers a second, at least
+	Goodput  float64       `yaml:"goodput" json:"goodput"` // in overload, as a share of the knee, at least
+	Recovery time.Duration `yaml:"recovery" json:"-"`      // from the end of an overload until all is well, at most
 }
 
 //go:embed scenarios
@@ -168,6 +174,9 @@ func (s *Scenario) Check() error {
 	}
 	if s.Storm < 0 || s.Storm > rateMax {
 		fault("storm is %g, and may be up to %d a second", s.Storm, rateMax)
+	}
+	if s.Overload < 0 || s.Overload > 20 {
+		fault("overload is %g, and may be up to 20 times the knee", s.Overload)
 	}
 	if s.Failover && s.NASes != 2 {
 		fault("failover is from one NAS to another: nases is %d, and has to be 2", s.NASes)

@@ -215,11 +215,7 @@ func (w *wire) read(l *load, pause int64) error {
 			}
 			now := w.now()
 			for i := range got {
-				if data := w.buffers[i][:w.in.msgs[i].n]; w.flood != nil && at >= w.floor {
-					w.flood.receive(now, at-w.floor, data)
-				} else {
-					l.receive(now, at, data)
-				}
+				w.received(l, now, at, w.buffers[i][:w.in.msgs[i].n])
 			}
 			if got < burst {
 				break
@@ -227,6 +223,17 @@ func (w *wire) read(l *load, pause int64) error {
 		}
 	}
 	return nil
+}
+
+// received hands a datagram to whom its socket belongs. What comes to a flood that is
+// over is nobody's.
+func (w *wire) received(l *load, now int64, at int, data []byte) {
+	switch {
+	case w.floor == 0 || at < w.floor:
+		l.receive(now, at, data)
+	case w.flood != nil:
+		w.flood.receive(now, at-w.floor, data)
+	}
 }
 
 // wait is epoll_pwait2(2): its timeout has the precision that an open loop needs.

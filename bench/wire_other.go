@@ -16,7 +16,7 @@ type wire struct{}
 func openWire(netip.AddrPort, []netip.Addr) (*wire, error)        { return nil, errLinux }
 func (*wire) close()                                              {}
 func (*wire) now() int64                                          { return 0 }
-func (*wire) begin(*flood, netip.AddrPort) error                  { return errLinux }
+func (*wire) carry(*flood, netip.AddrPort) error                  { return errLinux }
 func (*wire) drive(context.Context, *load, func(now int64)) error { return errLinux }
 
 func cpus() []int                       { return nil }

@@ -24,6 +24,7 @@ type runCmd struct {
 	Duration     time.Duration `help:"Length, instead of the scenario's." aliases:"time"`
 	Sessions     int           `help:"Sessions that take turns, instead of the scenario's; each logs in once before anything is measured."`
 	Fresh        bool          `help:"Each login begins a new session."`
+	Ramp         bool          `help:"Look for the knee: open loops at rising rates for Duration altogether."`
 	Window       int           `help:"Requests outstanding at each source port, instead of the scenario's."`
 	Seed         uint64        `help:"Repeat a run by the seed that it printed."`
 	Profile      string        `help:"CPU profile of the appliance during the run, from its /debug/pprof/profile; a FILE that ends in .data is written by perf, kernel included. A run that is profiled is slower." placeholder:"FILE"`
@@ -41,7 +42,10 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	runner.Profile = c.Profile
+	runner.Profile, runner.Ramp = c.Profile, c.Ramp
+	if !c.JSON {
+		runner.Steps = os.Stdout
+	}
 	target := &bench.Target{Name: "target", Secret: secret.New([]byte(c.Secret))}
 	if c.Target != "" {
 		if target.Auth, err = netip.ParseAddrPort(c.Target); err != nil {
