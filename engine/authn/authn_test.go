@@ -1,9 +1,7 @@
 package authn
 
 import (
-	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"strconv"
@@ -258,12 +256,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	m := NewMemory(100)
 	defer m.Close()
 	for i := range 5000 {
-		m.remember("hash", []byte(strconv.Itoa(i)))
+		m.remember(&[16]byte{}, []byte(strconv.Itoa(i)))
 	}
 	m.Wait()
 	known := 0
 	for i := range 5000 {
-		if m.knows("hash", []byte(strconv.Itoa(i))) {
+		if m.knows(&[16]byte{}, []byte(strconv.Itoa(i))) {
 			known++
 		}
 	}
@@ -272,24 +270,24 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestSealIsHMAC: what is remembered is RFC 2104 over hash, NUL and password, under a
-// key of this memory alone.
-func TestSealIsHMAC(t *testing.T) {
+// TestSealIsKeyed: what is remembered is SHA-256 over a key of this memory alone, the
+// short form of the stored hash, and the whole password.
+func TestSealIsKeyed(t *testing.T) {
 	a, b := NewMemory(10), NewMemory(10)
 	defer a.Close()
 	defer b.Close()
-	key := a.inner
-	for i := range key {
-		key[i] ^= 0x36
-	}
+	stored, other := [16]byte{1}, [16]byte{2}
 	for _, password := range []string{"", "cisco", strings.Repeat("long", 300)} {
-		mac := hmac.New(sha256.New, key[:])
-		mac.Write([]byte("stored\x00" + password))
-		if got := a.seal("stored", []byte(password)); !bytes.Equal(got[:], mac.Sum(nil)) {
-			t.Errorf("%d octets of password: not the HMAC", len(password))
+		want := sha256.Sum256(append(append(a.key[:len(a.key):len(a.key)], stored[:]...), password...))
+		got := a.seal(&stored, []byte(password))
+		if got != want {
+			t.Errorf("%d octets of password: another sum", len(password))
 		}
-		if a.seal("stored", []byte(password)) == b.seal("stored", []byte(password)) {
+		if got == b.seal(&stored, []byte(password)) {
 			t.Error("two memories have the same key")
+		}
+		if got == a.seal(&other, []byte(password)) || got == a.seal(&stored, []byte(password+"x")) {
+			t.Error("another hash or password has the same seal")
 		}
 	}
 }
@@ -437,7 +435,7 @@ func FuzzCheckHash(f *testing.F) {
 func BenchmarkRemembered(b *testing.B) {
 	u := users(b, one("cisco", decoy(workDefault).text))
 	password := []byte(quickPassword)
-	u.memory.remember(u.users["cisco"].hash.text, password)
+	u.memory.remember(&u.users["cisco"].hash.short, password)
 	u.memory.Wait()
 	b.ReportAllocs()
 	for b.Loop() {

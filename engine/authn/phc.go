@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -60,7 +61,15 @@ func (w work) cmp(v work) int {
 type storedHash struct {
 	work
 	text      string
+	short     [16]byte // of text: what a remembered password is tied to
 	salt, sum []byte
+}
+
+// named gives the hash its short form.
+func (h *storedHash) named() *storedHash {
+	sum := sha256.Sum256([]byte(h.text))
+	copy(h.short[:], sum[:])
+	return h
 }
 
 // Hash makes a PHC string of a password, with a salt of its own. It refuses what no
@@ -186,11 +195,11 @@ func decoy(w work) *storedHash {
 	rand.Read(random)
 	if w.bcrypt == 0 {
 		salt, sum := random[:saltLen], random[saltLen:saltLen+sumLen]
-		return &storedHash{work: w, text: w.argonText(salt, sum), salt: salt, sum: sum}
+		return (&storedHash{work: w, text: w.argonText(salt, sum), salt: salt, sum: sum}).named()
 	}
 	text := fmt.Appendf(nil, "$2b$%02d$", w.bcrypt)
 	for _, c := range random[len(text):] {
 		text = append(text, bcryptAlphabet[c%64])
 	}
-	return &storedHash{work: w, text: string(text)}
+	return (&storedHash{work: w, text: string(text)}).named()
 }

@@ -93,7 +93,7 @@ func NewUsers(c *config.Identity) (*Users, config.Faults) {
 			}
 			if u.users[one.Name] == nil {
 				used[parsed.work]++
-				u.users[one.Name] = &user{parsed, one.Disabled, Identity{User: one.Name, Groups: one.Groups, Store: s.Name.Value}}
+				u.users[one.Name] = &user{parsed.named(), one.Disabled, Identity{User: one.Name, Groups: one.Groups, Store: s.Name.Value}}
 			}
 		}
 	}
@@ -130,7 +130,7 @@ func (u *Users) Remembered(name string, password []byte) (Identity, Outcome) {
 	if one != nil {
 		stored = one.hash
 	}
-	known := u.memory.knows(stored.text, password) // asked for an unknown user as well: the time must not tell
+	known := u.memory.knows(&stored.short, password) // asked for an unknown user as well: the time must not tell
 	if one == nil || one.disabled || !known {
 		return Identity{}, NotRemembered
 	}
@@ -154,7 +154,7 @@ func (u *Users) Verify(name string, password []byte) (Identity, Outcome) {
 		return Identity{}, Disabled
 	}
 	if u.memory != nil {
-		u.memory.remember(one.hash.text, password)
+		u.memory.remember(&one.hash.short, password)
 	}
 	return one.identity, OK
 }
