@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"sallyport/netio/radius/internal/lanes"
 	"sallyport/ops/secret"
 )
 
@@ -46,7 +47,7 @@ func padded(octets []byte, pad byte) [4]uint32 {
 		block[i] ^= pad
 	}
 	d := newDigest()
-	blocks(&d.state, block[:])
+	lanes.Blocks(&d.state, block[:])
 	return d.state
 }
 
