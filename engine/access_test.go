@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -171,7 +172,7 @@ func TestANASMayNotTouchAnothersSession(t *testing.T) {
 	if v := r.exchange(iosAddr, 1, r.acct(2, audit, nil)); v.Code() != radius.AccountingResponse {
 		t.Fatal(v.Code())
 	}
-	if r.session(audit) != before {
+	if !reflect.DeepEqual(r.session(audit), before) {
 		t.Fatal("the session of another NAS was changed")
 	}
 }

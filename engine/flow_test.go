@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -317,7 +318,7 @@ func TestStorageTrouble(t *testing.T) {
 	if _, err := r.report(audit, 1, nonce, ""); code(err) != report.CodeStorage {
 		t.Fatalf("%v", err)
 	}
-	if r.drops("asa", dropStorage) != 2 || r.session(audit) != before || r.e.session("aaaa") != nil {
+	if r.drops("asa", dropStorage) != 2 || !reflect.DeepEqual(r.session(audit), before) || r.e.session("aaaa") != nil {
 		t.Fatal("something was published that is not on disk")
 	}
 	if v := r.exchange(asaAddr, 0, r.pap("cisco", "wrong", audit)); v.Code() != radius.AccessReject {

@@ -1,44 +1,23 @@
 package sessions
 
-import "net/netip"
-
-// Scratch is room for one session that was read: Load and FindAcct fill it, and the
-// session they return is valid until the next use of the same Scratch. The zero value
-// is ready. One goroutine uses it at a time; keep one for each and use it again, which
-// is what spares the allocations.
+// Scratch is room for one session that was read: Load, FindAcct and Decode fill it, and
+// the session they return is valid until the next use of the same Scratch. The zero
+// value is ready. One goroutine uses it at a time; keep one for each and use it again,
+// which is what spares the allocations.
 type Scratch struct {
 	session Session
 	change  Change
+	text    []byte   // what had to be spelled
+	lists   []string // groups, MACs, failed conditions
+	words   []uint64 // the record
+	found   []uint32 // entries that may be what is looked for
 }
 
-func (x *Scratch) fill(s *Session) *Session {
-	if s == nil {
-		return nil
+// room is n words of the Scratch.
+func (x *Scratch) room(n int) []uint64 {
+	if n > cap(x.words) {
+		x.words = make([]uint64, n, n+n/4+8)
 	}
-	x.session = *s
-	if s.Change != nil {
-		x.change = *s.Change
-		x.session.Change = &x.change
-	}
-	return &x.session
-}
-
-// Load reads the session, live or ended, into a Scratch; nil when it is not known. Any
-// goroutine. The writer may change what it gets and Put it.
-func (t *Table) Load(id ID, into *Scratch) *Session { return into.fill(t.Get(id)) }
-
-// FindAcct is ByAcctSessionID into a Scratch.
-func (t *Table) FindAcct(nas netip.Addr, acctSessionID string, into *Scratch) *Session {
-	return into.fill(t.ByAcctSessionID(nas, acctSessionID))
-}
-
-// PutRecord publishes s, whose encoding is record. Writer only. Nothing of s or record
-// is kept: both may be used again.
-func (t *Table) PutRecord(s *Session, record []byte) {
-	next := *s
-	if s.Change != nil {
-		change := *s.Change
-		next.Change = &change
-	}
-	t.Put(&next)
+	x.words = x.words[:n]
+	return x.words
 }

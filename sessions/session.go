@@ -13,7 +13,6 @@ package sessions
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -24,24 +23,6 @@ type ID string
 // IDMax is the longest audit-session-id accepted, in octets. Cisco's have 24; the
 // redirect URL that carries the id has 234 octets in all.
 const IDMax = 64
-
-// CanonicalID makes an ID of what a NAS sent, and false when it cannot be one: empty,
-// longer than IDMax, or with octets that are not letters, digits or one of "-_.:".
-func CanonicalID(raw string) (ID, bool) {
-	if raw == "" || len(raw) > IDMax {
-		return "", false
-	}
-	for i := 0; i < len(raw); i++ {
-		c := raw[i]
-		switch {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
-		case c == '-', c == '_', c == '.', c == ':':
-		default:
-			return "", false
-		}
-	}
-	return ID(strings.ToLower(raw)), true
-}
 
 // PostureStatus is what the appliance holds of an endpoint's health.
 type PostureStatus uint8

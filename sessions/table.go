@@ -1,316 +1,183 @@
 package sessions
 
 import (
+	"errors"
 	"hash/maphash"
-	"iter"
 	"net/netip"
-	"slices"
-	"strings"
-	"time"
+	"sync/atomic"
 )
 
-// shardsMax is the number of shards. Growing one copies a 256th of the table, which
-// keeps the writer's longest pause short.
-const shardsMax = 256
-
-// Table holds every session the appliance knows, sharded by audit-session-id. Any
-// goroutine may read, without a lock; one goroutine writes (the committer, after the
-// journal has the record).
+// Table holds every session the appliance knows. Any goroutine reads, without a lock;
+// one goroutine writes (the committer, after the journal has the record).
+//
+// A session is a record, the octets that the journal has too, in a slab; an entry of
+// one cache line; and a slot of 8 octets in each index that finds it. None of it is a
+// Go pointer, and the garbage collector sees none of it. Reading copies the record and
+// takes it apart: what a reader holds is its own, and stays as it was.
+//
+// One writer and a counter for each entry were measured against immutable Go records
+// behind atomic pointers: five million of those cost a full collection half a second
+// and twice the memory, and every change an allocation of a kilobyte.
 type Table struct {
-	seed    maphash.Seed
-	shards  [shardsMax]*hashTable[ID, Session]
-	acct    *multiIndex[acctKey]
-	station *multiIndex[string]     // Calling-Station-Id and MACs, canonical
-	address *multiIndex[netip.Addr] // Framed-IP-Address, v4 and v6
-	user    *multiIndex[string]
-	nas     *multiIndex[netip.Addr]
-	timers  timers
+	seed    maphash.Seed // of the indexes but ids
+	salt    uint64
+	dict    *Dictionary
+	memory  *memory
+	entries entries
+	slabs   slabs
+
+	ids, acct, station, address, user *index
+
+	nas     nasLists
+	wheel   *wheel
+	scratch Scratch // the writer's, for what it reads of its own table
+	record  []byte
+
+	live, ended, changing atomic.Int64
+	posture               [postureStatuses]atomic.Int64
 }
 
-// acctKey is unique per NAS only (RFC 2866 section 5.5): per address, since one entry of
-// the configuration may stand for many devices.
-type acctKey struct {
-	nas           netip.Addr
-	acctSessionID string
-}
-
-// NewTable makes an empty table.
+// NewTable makes an empty table with a dictionary of its own.
 func NewTable() *Table {
 	t := &Table{seed: maphash.MakeSeed()}
-	for i := range t.shards {
-		t.shards[i] = newHashTable[ID, Session](t.seed)
+	t.salt = maphash.String(t.seed, "salt")
+	t.dict = NewDictionary(maphash.String(t.seed, "ids"))
+	t.memory = newMemory(t)
+	t.entries.memory, t.slabs.memory = t.memory, t.memory
+	for _, x := range []**index{&t.ids, &t.acct, &t.station, &t.address, &t.user} {
+		*x = newIndex(t.memory)
 	}
-	t.acct = newMultiIndex[acctKey](t.seed)
-	t.station = newMultiIndex[string](t.seed)
-	t.address = newMultiIndex[netip.Addr](t.seed)
-	t.user = newMultiIndex[string](t.seed)
-	t.nas = newMultiIndex[netip.Addr](t.seed)
-	t.timers.entry = map[ID]time.Time{}
+	t.nas.numbers = map[netip.Addr]uint32{}
+	t.wheel = newWheel()
 	return t
 }
 
-func (t *Table) shard(id ID) *hashTable[ID, Session] {
-	// The top octet, since the low bits choose the slot within the shard.
-	return t.shards[maphash.String(t.seed, string(id))>>56]
-}
-
-// Get returns the session, live or ended, or nil.
-func (t *Table) Get(id ID) *Session { return t.shard(id).get(id) }
-
-// Len is the number of sessions, ended ones that are still kept included.
-func (t *Table) Len() int {
-	n := 0
-	for _, s := range t.shards {
-		n += int(s.live.Load())
+// Adopt gives an empty table the dictionary of the journal whose records it will hold.
+// Before anybody else knows the table.
+func (t *Table) Adopt(dict *Dictionary) error {
+	if t.Len() > 0 {
+		return errors.New("the table holds records of another dictionary")
 	}
-	return n
-}
-
-// All walks the table shard by shard. What changes meanwhile is seen before or after.
-func (t *Table) All() iter.Seq[*Session] {
-	return func(yield func(*Session) bool) {
-		for _, shard := range t.shards {
-			for s := range shard.all() {
-				if !yield(s) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// ByAcctSessionID finds the session that the NAS at an address knows by its own number. A NAS that gives a
-// number again, after a reboot say, means the newest session that has it.
-func (t *Table) ByAcctSessionID(nas netip.Addr, acctSessionID string) *Session {
-	key := acctKey{nas, acctSessionID}
-	var found *Session
-	for n := uint32(0); n < t.acct.count(key); n++ {
-		s := t.at(t.acct, key, n)
-		if s != nil && acctKeyOf(s) == key && (found == nil || newer(s, found)) {
-			found = s
-		}
-	}
-	return found
-}
-
-func (t *Table) at(x *multiIndex[acctKey], key acctKey, n uint32) *Session {
-	if id := x.members.get(numbered[acctKey]{key, n}); id != nil {
-		return t.Get(*id)
-	}
+	t.dict = dict
 	return nil
 }
 
-// ByAddress returns the live sessions whose endpoint has the address.
-func (t *Table) ByAddress(a netip.Addr) []*Session {
-	a = a.Unmap()
-	var out []*Session
-	t.address.each(a, func(id ID) bool {
-		if s := t.Get(id); s != nil && s.Live() && slices.Contains(addressKeys(s), a) {
-			out = append(out, s)
-		}
-		return true
-	})
-	return out
+// Dictionary is what the table's records are encoded with.
+func (t *Table) Dictionary() *Dictionary { return t.dict }
+
+// Len is the number of sessions, ended ones that are still kept included.
+func (t *Table) Len() int { return int(t.live.Load() + t.ended.Load()) }
+
+// Counts says how many sessions there are of a kind.
+type Counts struct {
+	Live, Ended int
+	Changing    int                  // with a Change under way
+	Posture     [postureStatuses]int // of the live ones, by PostureStatus
 }
 
-// ByStation returns the live sessions with the Calling-Station-Id or endpoint MAC, in
-// any usual spelling of a MAC.
-func (t *Table) ByStation(station string) []*Session {
-	key := CanonicalStation(station)
-	var out []*Session
-	t.station.each(key, func(id ID) bool {
-		if s := t.Get(id); s != nil && s.Live() && slices.Contains(stationKeys(s), key) {
-			out = append(out, s)
-		}
-		return true
-	})
-	return out
+// Counts costs the same however many sessions there are. Numbers of one moment may
+// differ by the change that is made in it.
+func (t *Table) Counts() Counts {
+	c := Counts{Live: int(t.live.Load()), Ended: int(t.ended.Load()), Changing: int(t.changing.Load())}
+	for i := range c.Posture {
+		c.Posture[i] = int(t.posture[i].Load())
+	}
+	return c
 }
 
-// Put publishes a record. Writer only. The record must not be changed afterwards.
-func (t *Table) Put(s *Session) {
-	old := t.Get(s.ID)
-	t.shard(s.ID).put(s.ID, s)
-	t.reindex(s.ID, old, s)
+// Put publishes a record. Writer only. Nothing of s is kept.
+func (t *Table) Put(s *Session) { t.PutRecord(s, nil) }
+
+// PutRecord publishes s, whose encoding with the table's dictionary is record; without
+// one it is made here. Writer only. Nothing of s or record is kept: both may be used
+// again.
+func (t *Table) PutRecord(s *Session, record []byte) {
+	if len(record) == 0 {
+		t.record = AppendRecord(t.record[:0], s, t.dict)
+		record = t.record
+	}
+	idKey := idHash(t.dict.seed, string(s.ID))
+	n, known := t.entryBy(idKey, s.ID), true
+	if n == 0 {
+		known = false
+		n, _ = t.entries.get()
+	}
+	e := t.entries.at(n)
+	keys := t.keysOf(s)
+	if known && e[4]>>32 != uint64(keys.rest) && e[4]>>32 != 0 {
+		t.removeRest(n, e)
+	}
+	restIsNew := uint64(keys.rest) != e[4]>>32
+	t.write(e, record)
+	if !known {
+		t.ids.add(idKey, n)
+	}
+	t.rekey(n, e, &keys)
+	if restIsNew {
+		for _, k := range keys.stations[:keys.nStations] {
+			t.station.add(k, n)
+		}
+		if keys.address6 != 0 {
+			t.address.add(keys.address6, n)
+		}
+	}
+	was, is := uint32(e[4]), flagsOf(s)
+	e[4] = halves(keys.rest, is|t.nas.set(t, n, e, s)<<nasShift)
+	t.count(was, -1)
+	t.count(is, 1)
 }
 
 // Delete forgets a session. Writer only.
 func (t *Table) Delete(id ID) {
-	old := t.Get(id)
-	if old == nil {
+	idKey := idHash(t.dict.seed, string(id))
+	n := t.entryBy(idKey, id)
+	if n == 0 {
 		return
 	}
-	t.shard(id).del(id)
-	t.reindex(id, old, nil)
-	delete(t.timers.entry, id)
+	e := t.entries.at(n)
+	if high(e[4]) != 0 {
+		t.removeRest(n, e)
+	}
+	t.rekey(n, e, &keySet{})
+	t.count(uint32(e[4]), -1)
+	t.nas.drop(t, n, e)
+	if e[7] != 0 {
+		t.unlink(e)
+	}
+	t.ids.remove(idKey, n)
+	t.erase(e)
+	t.entries.put(n, e)
 }
 
-func (t *Table) reindex(id ID, old, s *Session) {
-	diff(acctKeys(old), acctKeys(s), func(k acctKey) { t.acct.remove(k, id) }, func(k acctKey) { t.acct.add(k, id) })
-	diff(stationKeys(old), stationKeys(s), func(k string) { t.station.remove(k, id) }, func(k string) { t.station.add(k, id) })
-	diff(addressKeys(old), addressKeys(s), func(k netip.Addr) { t.address.remove(k, id) }, func(k netip.Addr) { t.address.add(k, id) })
-	diff(userKeys(old), userKeys(s), func(k string) { t.user.remove(k, id) }, func(k string) { t.user.add(k, id) })
-	diff(nasKeys(old), nasKeys(s), func(k netip.Addr) { t.nas.remove(k, id) }, func(k netip.Addr) { t.nas.add(k, id) })
+// Flags of an entry, by which sessions are counted.
+const (
+	flagKnown    = 1 << 8
+	flagLive     = 1 << 9
+	flagChanging = 1 << 10
+)
+
+func flagsOf(s *Session) uint32 {
+	f := uint32(flagKnown)
+	if s.Live() {
+		f |= flagLive | uint32(min(s.Posture.Status, postureStatuses-1))
+	}
+	if s.Change != nil {
+		f |= flagChanging
+	}
+	return f
 }
 
-func userKeys(s *Session) []string {
-	if s == nil || !s.Live() || s.UserName == "" {
-		return nil
+func (t *Table) count(flags uint32, by int64) {
+	switch {
+	case flags&flagKnown == 0:
+		return
+	case flags&flagLive != 0:
+		t.live.Add(by)
+		t.posture[flags&0xff].Add(by)
+	default:
+		t.ended.Add(by)
 	}
-	return []string{s.UserName}
-}
-
-func nasKeys(s *Session) []netip.Addr {
-	if s == nil || !s.Live() || !s.NASAddress.IsValid() {
-		return nil
+	if flags&flagChanging != 0 {
+		t.changing.Add(by)
 	}
-	return []netip.Addr{s.NASAddress.Unmap()}
-}
-
-// ByUser returns the live sessions with the User-Name, exactly as the record has it.
-func (t *Table) ByUser(name string) []*Session {
-	var out []*Session
-	t.user.each(name, func(id ID) bool {
-		if s := t.Get(id); s != nil && s.Live() && s.UserName == name {
-			out = append(out, s)
-		}
-		return true
-	})
-	return out
-}
-
-// OfNAS walks the live sessions of the NAS at an address. Writer only; the walk may be
-// left and taken up again (iter.Pull), and sessions may change between its steps: each
-// that was there from its begin to its end comes up once.
-func (t *Table) OfNAS(nas netip.Addr) iter.Seq[ID] {
-	return func(yield func(ID) bool) {
-		var all []ID
-		t.nas.each(nas.Unmap(), func(id ID) bool { all = append(all, id); return true })
-		for _, id := range all {
-			if s := t.Get(id); s != nil && s.Live() && !yield(id) {
-				return
-			}
-		}
-	}
-}
-
-// newer prefers the living, then the one that began later.
-func newer(s, than *Session) bool {
-	if s.Live() != than.Live() {
-		return s.Live()
-	}
-	return s.Started.After(than.Started)
-}
-
-func diff[K comparable](was, is []K, gone, come func(K)) {
-	for _, k := range was {
-		if !slices.Contains(is, k) {
-			gone(k)
-		}
-	}
-	for _, k := range is {
-		if !slices.Contains(was, k) {
-			come(k)
-		}
-	}
-}
-
-func acctKeyOf(s *Session) acctKey {
-	if s == nil || s.AcctSessionID == "" {
-		return acctKey{}
-	}
-	return acctKey{s.NASAddress, s.AcctSessionID}
-}
-
-func acctKeys(s *Session) []acctKey {
-	if k := acctKeyOf(s); k != (acctKey{}) {
-		return []acctKey{k}
-	}
-	return nil
-}
-
-// stationKeys are the names of the endpoint; an ended session has none, so that
-// a returning endpoint does not meet its own past.
-func stationKeys(s *Session) []string {
-	if s == nil || !s.Live() {
-		return nil
-	}
-	var keys []string
-	if s.CallingStationID != "" {
-		keys = append(keys, CanonicalStation(s.CallingStationID))
-	}
-	for _, m := range s.MACs {
-		if k := CanonicalStation(m); !slices.Contains(keys, k) {
-			keys = append(keys, k)
-		}
-	}
-	return keys
-}
-
-func addressKeys(s *Session) []netip.Addr {
-	if s == nil || !s.Live() {
-		return nil
-	}
-	var keys []netip.Addr
-	if s.FramedIP.IsValid() {
-		keys = append(keys, s.FramedIP)
-	}
-	if s.FramedIPv6.IsValid() {
-		keys = append(keys, s.FramedIPv6)
-	}
-	return keys
-}
-
-// stationForms are the usual spellings of a MAC: its length, what separates, and after
-// how many digits. An IPv4 address never has one of these shapes.
-var stationForms = []struct {
-	length, group int
-	separators    string
-}{{12, 12, ""}, {17, 2, ":-"}, {14, 4, "."}, {13, 6, "-:"}}
-
-// CanonicalStation spells a MAC as aa:bb:cc:dd:ee:ff whatever separators and case it
-// came with, and leaves anything else (a public address, a number) in lower case.
-func CanonicalStation(raw string) string {
-	raw = strings.ToLower(strings.TrimSpace(raw))
-	for _, form := range stationForms {
-		if len(raw) != form.length {
-			continue
-		}
-		if hex, ok := macDigits(raw, form.group, form.separators); ok {
-			return hex[0:2] + ":" + hex[2:4] + ":" + hex[4:6] + ":" + hex[6:8] + ":" + hex[8:10] + ":" + hex[10:12]
-		}
-	}
-	return raw
-}
-
-func macDigits(raw string, group int, separators string) (string, bool) {
-	var hex [12]byte
-	n := 0
-	for i := 0; i < len(raw); i++ {
-		if i%(group+1) == group {
-			if strings.IndexByte(separators, raw[i]) < 0 {
-				return "", false
-			}
-			continue
-		}
-		if strings.IndexByte("0123456789abcdef", raw[i]) < 0 || n == len(hex) {
-			return "", false
-		}
-		hex[n] = raw[i]
-		n++
-	}
-	return string(hex[:n]), n == len(hex)
-}
-
-// AppendCanonicalStation is CanonicalStation without an allocation: it appends the
-// canonical form of raw to dst.
-func AppendCanonicalStation(dst, raw []byte) []byte {
-	return append(dst, CanonicalStation(string(raw))...)
-}
-
-// AppendCanonicalID is CanonicalID without an allocation: it appends the canonical form
-// of raw to dst, or returns dst as it was and false.
-func AppendCanonicalID(dst, raw []byte) ([]byte, bool) {
-	id, ok := CanonicalID(string(raw))
-	return append(dst, id...), ok
 }

@@ -1,0 +1,52 @@
+package sessions
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestIndexAgainstModel adds and removes pairs where keys have one, some and thousands
+// of entries.
+func TestIndexAgainstModel(t *testing.T) {
+	rng := seeded(t)
+	x, model := newIndex(newMemory(t)), map[uint32][]uint32{}
+	for range 60000 {
+		key := fold(mix(uint64(rng.IntN(1<<rng.IntN(10))), 0x9e3779b97f4a7c15))
+		entry := uint32(rng.IntN(3000) + 1)
+		if at := slices.Index(model[key], entry); at >= 0 {
+			x.remove(key, entry)
+			model[key] = slices.Delete(model[key], at, at+1)
+		} else {
+			x.add(key, entry)
+			model[key] = append(model[key], entry)
+		}
+		if rng.IntN(100) == 0 {
+			got := x.all(key, nil)
+			slices.Sort(got)
+			if want := slices.Sorted(slices.Values(model[key])); !slices.Equal(got, want) {
+				t.Fatalf("%d: got %v, want %v", key, got, want)
+			}
+		}
+	}
+	n := 0
+	for shard := range uint32(indexShards) {
+		x.keys(shard<<24, shard<<24|0xffffff, func(uint32) { n++ })
+	}
+	for key, entries := range model {
+		n -= len(entries)
+		for _, e := range slices.Clone(entries) {
+			x.remove(key, e)
+		}
+	}
+	if n != 0 {
+		t.Errorf("keys found %d more than there are", n)
+	}
+	for i := range x.shards {
+		if x.shards[i].used != 0 {
+			t.Errorf("shard %d: %d slots", i, x.shards[i].used)
+		}
+	}
+	if len(x.crowds)+len(x.places) != 0 {
+		t.Errorf("%d crowds, %d places", len(x.crowds), len(x.places))
+	}
+}

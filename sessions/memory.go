@@ -1,0 +1,93 @@
+package sessions
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// memory hands out pointer-free words that the garbage collector never looks at: on
+// Unix mapped outside of its heap, which also keeps them from counting towards the next
+// collection. Words stay readable for ever: what is given back may still be read by
+// somebody who holds it, sees zeros or another's words, and finds out by a counter that
+// it has to begin again. The writer's alone.
+type memory struct {
+	regions *regions
+	rest    []uint64           // of the newest region
+	free    map[int][][]uint64 // given back, by length
+}
+
+// Sizes in words. Below mappedMin the Go heap does as well: it is pointer-free there too.
+const (
+	pageWords   = 4096 / 8
+	mappedMin   = 4 * pageWords
+	regionWords = 32 << 20 / 8
+)
+
+// regions are the mappings; they live as long as the table.
+type regions struct{ all [][]uint64 }
+
+// newMemory makes memory that is unmapped when owner is gone.
+func newMemory[T any](owner *T) *memory {
+	m := &memory{regions: &regions{}, free: map[int][][]uint64{}}
+	runtime.AddCleanup(owner, func(r *regions) {
+		for _, one := range r.all {
+			unmapWords(one)
+		}
+	}, m.regions)
+	return m
+}
+
+// get returns n words that are zero.
+func (m *memory) get(n int) []uint64 {
+	if n < mappedMin {
+		return make([]uint64, n)
+	}
+	size := (n + pageWords - 1) / pageWords * pageWords
+	if list := m.free[size]; len(list) > 0 {
+		m.free[size] = list[:len(list)-1]
+		return list[len(list)-1][:n] // zeros, see put
+	}
+	if size > len(m.rest) {
+		fresh := mapWords(max(size, regionWords))
+		if fresh == nil {
+			return make([]uint64, n)
+		}
+		m.regions.all = append(m.regions.all, fresh)
+		m.rest = fresh
+	}
+	got := m.rest[:size:size]
+	m.rest = m.rest[size:]
+	return got[:n]
+}
+
+// put gives words of get back. Their pages return to the machine.
+func (m *memory) put(w []uint64) {
+	if !m.regions.hold(w) {
+		return // the garbage collector has it
+	}
+	w = w[:(len(w)+pageWords-1)/pageWords*pageWords]
+	dropWords(w)
+	m.free[len(w)] = append(m.free[len(w)], w)
+}
+
+// hold says whether w was cut from one of the mappings.
+func (r *regions) hold(w []uint64) bool {
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(w)))
+	for _, one := range r.all {
+		begin := uintptr(unsafe.Pointer(unsafe.SliceData(one)))
+		if at >= begin && at < begin+uintptr(len(one))*8 {
+			return true
+		}
+	}
+	return false
+}
+
+// octetsOf is the same memory by octets, in the order of the machine.
+func octetsOf(w []uint64) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), len(w)*8)
+}
+
+// entriesOf is the same memory as a chunk of entries.
+func entriesOf(w []uint64) *[1 << entryShift]entry {
+	return (*[1 << entryShift]entry)(unsafe.Pointer(unsafe.SliceData(w[:entryWords<<entryShift])))
+}
