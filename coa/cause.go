@@ -10,19 +10,27 @@ import (
 // Outcome is how a change was settled.
 type Outcome uint8
 
-// The outcomes. The first three took a packet; the others never left.
+// The outcomes. Their numbers are kept nowhere; their names are metrics' labels and stand
+// in the journal.
 const (
 	ACK        Outcome = iota // the NAS did it
 	NAK                       // the NAS refused; Cause says why, 0 when it did not
-	Silent                    // no valid answer to the last retransmission
+	Silent                    // no valid answer to the last retransmission; without any, the NAS is dead
 	Superseded                // a newer change of the session was there already
 	Unsayable                 // the recipe cannot express it; Err says what
 	Unsent                    // the engine was closed first; the intent is still open
 	Abandoned                 // the engine was closed while it was in flight; still open
+	Cancelled                 // withdrawn before it left, or before it was tried again
+	FellBack                  // silence, and then the NAS acknowledged the fallback; Did says which
 	outcomes                  // the number of them
 )
 
-var outcomeNames = [outcomes]string{"ack", "nak", "silent", "superseded", "unsayable", "unsent", "abandoned"}
+var outcomeNames = [outcomes]string{"ack", "nak", "silent", "superseded", "unsayable", "unsent", "abandoned", "cancelled", "fell_back"}
+
+// outcomeWords are the outcomes for a timeline.
+var outcomeWords = [outcomes]string{"acknowledged", "refused", "no answer to the end", "replaced by a newer change",
+	"it cannot be said to this NAS", "not sent: the appliance stops; it is open in the journal",
+	"not answered when the appliance stopped; it is open in the journal", "withdrawn", "fallback acknowledged"}
 
 // String is the outcome as a metric's label.
 func (o Outcome) String() string {
@@ -45,10 +53,12 @@ const (
 	Forbidden                  // the NAS is told not to allow it: alarm, no retry
 	Expect                     // an Access-Request with Service-Type Authorize-Only follows
 	Reopen                     // nothing was proved: the intent stays in the journal
+	Again                      // the machine itself sends it once more, see follow.go
+	FallBack                   // the machine itself sends the fallback
 	actions                    // the number of them
 )
 
-var actionNames = [actions]string{"done", "close_session", "retry", "stricter", "configure", "forbidden", "expect", "reopen"}
+var actionNames = [actions]string{"done", "close_session", "retry", "stricter", "configure", "forbidden", "expect", "reopen", "again", "fall_back"}
 
 // String is the action as a word for logs.
 func (a Action) String() string {
@@ -108,6 +118,8 @@ func ActionFor(o Outcome, cause uint32) Action {
 		return consequenceOf(cause).action
 	case Silent:
 		return Retry
+	case FellBack:
+		return CloseSession
 	case Unsayable:
 		return Configure
 	case Unsent, Abandoned:

@@ -19,14 +19,53 @@ type NAS struct {
 	Key    *radius.Key
 	Recipe *recipe.Recipe
 
-	InFlightMax int // requests unanswered at a time; 0: 128. The windows hold 192 a socket
-	RateMax     int // first transmissions a second; 0: any. Retransmissions have their own pace
+	InFlightMax int // requests unanswered at a time; 0: the recipe's, else 128. The windows hold 192 a socket
+	RateMax     int // first transmissions a second; 0: the recipe's, else any. Retransmissions have their own pace
 
 	Retry Retransmission // zero fields are the Engine's
+
+	// Fallback is what is sent when the NAS was silent about a push or a reauthentication
+	// to the end; recipe.FallbackDefault: as the recipe says.
+	Fallback recipe.Fallback
+
+	// ConfirmWithin is how long after an acknowledgement the NAS may take to show that it
+	// carried the change out; 0: the recipe's, negative: nothing is expected of it.
+	ConfirmWithin time.Duration
 }
 
 // at is the address as the sockets show it.
 func (n *NAS) at() netip.AddrPort { return netip.AddrPortFrom(n.Addr.Addr().Unmap(), n.Addr.Port()) }
+
+func (n *NAS) inFlightMax() int {
+	return firstOf(n.InFlightMax, n.Recipe.InFlightMax(), inFlightDefault)
+}
+
+func (n *NAS) rateMax() int { return firstOf(n.RateMax, n.Recipe.RateMax(), 0) }
+
+// confirmWithin is 0 when nothing is expected.
+func (n *NAS) confirmWithin() time.Duration {
+	if n.ConfirmWithin == 0 {
+		return n.Recipe.ConfirmWithin()
+	}
+	return max(0, n.ConfirmWithin)
+}
+
+func (n *NAS) fallback() (recipe.Kind, bool) {
+	if n.Fallback == recipe.FallbackDefault {
+		return n.Recipe.Fallback().Kind()
+	}
+	return n.Fallback.Kind()
+}
+
+func firstOf(own, recipes, otherwise int) int {
+	switch {
+	case own > 0:
+		return own
+	case recipes > 0:
+		return recipes
+	}
+	return otherwise
+}
 
 // Change is one session's intended new authorization. What it points to must not be
 // changed after Submit.
@@ -39,7 +78,21 @@ type Change struct {
 	Ident   recipe.Ident
 	Grant   *recipe.Grant // needed where the request carries it
 	Made    time.Time
+
+	// Began is when the session logged in; zero: not known. A NAS that does not have a
+	// session yet which it has only just let in is asked again.
+	Began time.Time
+
+	// Operator: a person asked for it. A disconnect of an operator is not replaced by a
+	// change that is none: that one waits for its end.
+	Operator bool
+
+	// Bulk: one of very many, as after a change of policy. Others of the same NAS go first.
+	Bulk bool
 }
+
+// firm says that changes which are none of an operator wait behind it.
+func (c *Change) firm() bool { return c.Operator && c.Kind == recipe.Disconnect }
 
 // ErrBadChange refuses a change that could never be sent.
 var ErrBadChange = errors.New("coa: bad change")
@@ -60,19 +113,6 @@ func (c *Change) validate() error {
 
 // ErrNoIdentity says that the NAS could not find the session by what is known of it.
 var ErrNoIdentity = errors.New("coa: the session cannot be identified")
-
-// request makes the change a packet in buf, sent for the first time at now. The
-// Event-Timestamp stays when it is sent again (RFC 5176 section 6.3).
-func (c *Change) request(buf []byte, identifier byte, now time.Time) ([]byte, error) {
-	r := c.NAS.Recipe
-	if missing := r.Missing(c.Kind, &c.Ident); missing != "" {
-		return nil, fmt.Errorf("%w: %s", ErrNoIdentity, missing)
-	}
-	c.Ident.EventTime = now
-	b := radius.Begin(buf, r.Change(c.Kind), identifier)
-	r.AppendChange(&b, c.Kind, &c.Ident, c.Grant)
-	return c.NAS.Key.SealRequest(&b)
-}
 
 // order places a change among those of its session.
 type order struct{ epoch, serial uint64 }

@@ -22,8 +22,9 @@ const (
 	batchMaxDefault   = 64                   // as many as one system call can take
 	pendingMaxDefault = 1 << 18              // a storm of 100,000 sessions, twice and a half
 	staleDefault      = 300 * time.Second    // RFC 5176 section 6.3
-	inboxStep         = 256                  // changes taken before answers are looked at again
-	receiveStep       = 64                   // answers taken before changes are
+	lingerDefault     = 100 * time.Millisecond
+	inboxStep         = 256 // changes taken before answers are looked at again
+	receiveStep       = 64  // answers taken before changes are
 	receiveBuffers    = 256
 	socketBuffer      = 1 << 20 // octets asked of the system for each socket
 	warnEvery         = 10 * time.Second
@@ -39,9 +40,13 @@ var (
 type Config struct {
 	Settled func([]Settlement) // gets every settlement, in order; must not wait for the Engine
 	Event   func(*Event)       // gets each step for the ledger; may be nil; likewise
-	Clock   clock.Clock
-	Logger  *slog.Logger // for what the system refuses to send; nil: nothing is logged
-	Seed    uint64       // of the jitter; 0: from the clock
+
+	// Confirmation gets how each expectation ended; likewise. Without it nothing is expected.
+	Confirmation func([]Confirmation)
+
+	Clock  clock.Clock
+	Logger *slog.Logger // for what the system refuses to send; nil: nothing is logged
+	Seed   uint64       // of the jitter; 0: from the clock
 
 	Source     netip.Addr // address to send from; zero: the system's choice
 	Sockets    int
@@ -54,6 +59,7 @@ type Config struct {
 // Engine sends changes and settles them.
 type Engine struct {
 	settledFn func([]Settlement)
+	confirmFn func([]Confirmation)
 	eventFn   func(*Event)
 	clock     clock.Clock
 	log       *slog.Logger
@@ -98,7 +104,7 @@ func New(c Config) (*Engine, error) {
 		return nil, fmt.Errorf("coa: %d sockets; 1 to %d", c.Sockets, socketsMax)
 	}
 	e := &Engine{
-		settledFn: c.Settled, eventFn: c.Event, clock: c.Clock, log: c.Logger, pendingMax: c.PendingMax,
+		settledFn: c.Settled, confirmFn: c.Confirmation, eventFn: c.Event, clock: c.Clock, log: c.Logger, pendingMax: c.PendingMax,
 		packets: make(chan *packet, receiveBuffers), free: make(chan *packet, receiveBuffers),
 		commands: make(chan func(*machine)), wake: make(chan struct{}, 1),
 		stop: make(chan struct{}), cut: make(chan struct{}), stopped: make(chan struct{}),
@@ -106,7 +112,8 @@ func New(c Config) (*Engine, error) {
 	if err := e.open(c.Source, c.Sockets); err != nil {
 		return nil, err
 	}
-	s := settings{sockets: c.Sockets, batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry, staleWindow: staleDefault}
+	s := settings{sockets: c.Sockets, batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry, staleWindow: staleDefault,
+		linger: lingerDefault, confirms: c.Confirmation != nil}
 	e.machine = newMachine(s, c.Seed, func(i int) netip.AddrPort { return e.local[i] }, c.Event != nil)
 	for range receiveBuffers {
 		e.free <- new(packet)
@@ -210,6 +217,8 @@ type PeerState struct {
 	Queued   int // changes that gather or wait for room
 	InFlight int
 	Sockets  int // windows open to it
+	Dead     bool
+	Awaiting int // changes of which it has to show something yet
 }
 
 // Peers is the state of every NAS that had a change lately, by name and address; nil

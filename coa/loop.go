@@ -153,6 +153,9 @@ func (e *Engine) flush(held []*packet) {
 	if len(m.settled) > 0 {
 		e.settledFn(m.settled)
 	}
+	if len(m.confirmations) > 0 {
+		e.confirmFn(m.confirmations)
+	}
 	m.done()
 	for _, p := range held {
 		e.free <- p
@@ -171,7 +174,7 @@ func (e *Engine) warn(to netip.AddrPort, err error) {
 func (m *machine) peerStates() []PeerState {
 	states := make([]PeerState, 0, len(m.peers))
 	for _, p := range m.peers {
-		states = append(states, PeerState{p.limits.Name, p.addr, p.queue.live, p.flying, len(p.windows)})
+		states = append(states, PeerState{p.limits.Name, p.addr, p.queued(), p.flying, len(p.windows), p.dead(), p.awaited})
 	}
 	slices.SortFunc(states, func(a, b PeerState) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), a.Addr.Compare(b.Addr))

@@ -17,27 +17,18 @@ type settings struct {
 	batchMax    int
 	retry       Retransmission
 	staleWindow time.Duration // Event-Timestamp of replies (RFC 5176 section 6.3)
+	linger      time.Duration // between two requests about a session
+	confirms    bool          // somebody wants confirmations
 }
 
 const (
-	peerIdle     = 5 * time.Minute // a NAS without changes is forgotten then
-	trackKept    = time.Minute     // a session's last epoch is remembered so long after it settled
-	slotOctets   = 512             // first size of a slot's packet; a push has about 300
-	spareSlotMax = 4096            // slots kept for the next storm
+	peerIdle        = 5 * time.Minute // a NAS without changes is forgotten then
+	trackKept       = time.Minute     // a session's last epoch is remembered so long after it settled
+	slotOctets      = 512             // first size of a slot's packet; a push has about 300
+	spareSlotMax    = 4096            // slots kept for the next storm
+	spareErrandsMax = 4096
+	spareTracksMax  = 1 << 15
 )
-
-// track is one session: what is in flight and what comes next.
-type track struct {
-	session sessions.ID
-	newest  order  // of all changes taken
-	flying  *slot  // nil: nothing is in flight
-	waits   bool   // next holds a change
-	next    Change // has not left
-	peer    *peer  // in whose queue it stands
-	queued  bool
-	ticket  uint64    // of its place in the queue
-	idle    time.Time // since when it has neither
-}
 
 // datagram is what the rim is to send.
 type datagram struct {
@@ -46,28 +37,34 @@ type datagram struct {
 	pkt    []byte
 }
 
-// machine decides; it does no I/O. After submit, receive, tick, closeWaiting or closeFlying
-// the rim takes sends, settled and events, and then calls done.
+// machine decides; it does no I/O. After submit, cancel, confirmed, receive, tick,
+// closeWaiting or closeFlying the rim takes sends, settled, confirmations and events, and
+// then calls done.
 type machine struct {
 	settings
 	random *rand.Rand
 	local  func(socket int) netip.AddrPort
 
-	peers  map[netip.AddrPort]*peer
-	tracks map[sessions.ID]*track
-	timers timers
-	dirty  []*peer // touched by this step
-	spare  []*slot
+	peers   map[netip.AddrPort]*peer
+	tracks  map[sessions.ID]*track
+	timers  timers
+	dirty   []*peer // touched by this step
+	closing bool    // nothing follows, nothing new leaves
+
+	spare        []*slot
+	spareErrands []*errand
+	spareTracks  []*track
 
 	idle     []*track // in the order in which they became idle
 	idleHead int      // those before are forgotten
 
-	sends    []datagram
-	settled  []Settlement
-	events   []Event
-	released []*slot // their octets are borrowed by sends, settled and events
-	watched  bool    // events are wanted
-	stats    Stats
+	sends         []datagram
+	settled       []Settlement
+	confirmations []Confirmation
+	events        []Event
+	released      []*slot // their octets are borrowed by sends, settled and events
+	watched       bool    // events are wanted
+	stats         Stats
 }
 
 func newMachine(s settings, seed uint64, local func(int) netip.AddrPort, watched bool) *machine {
@@ -79,50 +76,106 @@ func newMachine(s settings, seed uint64, local func(int) netip.AddrPort, watched
 func (m *machine) submit(now time.Time, c *Change) {
 	m.stats.Submitted++
 	m.stats.Pending++
-	t := m.tracks[c.Session]
-	if t == nil {
-		t = &track{session: c.Session}
-		m.tracks[c.Session] = t
-	} else if !c.order().after(t.newest) {
+	t, known := m.track(c.Session)
+	if known && !c.order().after(t.newest) {
 		m.settleUnsent(now, c, Superseded, nil)
 		return
 	}
 	t.newest = c.order()
-	if t.waits {
-		m.settleUnsent(now, &t.next, Superseded, nil)
+	e := m.newErrand(c)
+	if t.behind != nil {
+		m.settleWaiting(now, t.behind, Superseded)
+		t.behind = nil
 	}
-	t.next, t.waits = *c, true
-	if t.queued && t.peer.addr != c.NAS.at() {
-		t.peer.queue.remove(t)
+	switch {
+	case t.next != nil && t.next.change.firm() && !c.Operator:
+		t.behind = e
+		return
+	case t.next != nil:
+		m.settleWaiting(now, t.next, Superseded)
+		if t.queued && (t.peer.addr != c.NAS.at() || t.bulk && !c.Bulk) {
+			m.unqueue(t)
+		}
 	}
+	t.next = e
 	switch {
 	case t.queued:
 		t.peer.limits = c.NAS
 	case t.flying == nil:
-		m.enqueue(now, t)
+		m.ready(now, t)
 	}
 	m.pumpDirty(now)
 }
 
-// enqueue puts t's next change into its NAS's batch.
-func (m *machine) enqueue(now time.Time, t *track) {
-	addr := t.next.NAS.at()
+// cancel takes back what has not left of a session: its changes up to the given serial
+// end as Cancelled. Of what is in flight only the answer is awaited: nothing follows it.
+func (m *machine) cancel(now time.Time, id sessions.ID, serial uint64) {
+	t := m.tracks[id]
+	if t == nil {
+		return
+	}
+	if e := t.behind; e != nil && e.change.Serial <= serial {
+		t.behind = nil
+		m.settleWaiting(now, e, Cancelled)
+	}
+	if e := t.next; e != nil && e.change.Serial <= serial {
+		m.unqueue(t)
+		t.next = nil
+		m.settleWaiting(now, e, Cancelled)
+		m.promote(now, t)
+	}
+	if s := t.flying; s != nil && s.errand.change.Serial <= serial {
+		s.errand.cancelled = true
+	}
+	m.unexpect(now, t, Overtaken)
+	m.rest(now, t)
+	m.pumpDirty(now)
+}
+
+// promote lets what waited behind an operator's disconnect come next.
+func (m *machine) promote(now time.Time, t *track) {
+	if t.next == nil && t.behind != nil {
+		t.next, t.behind = t.behind, nil
+		if t.flying == nil {
+			m.ready(now, t)
+		}
+	}
+}
+
+// ready puts t's next change into its NAS's batch, or sets the time for that.
+func (m *machine) ready(now time.Time, t *track) {
+	if now.Before(t.after) {
+		m.timers.set(&t.timer, t.after)
+		return
+	}
+	m.timers.stop(&t.timer)
+	nas := t.next.change.NAS
+	addr := nas.at()
 	p := m.peers[addr]
 	if p == nil {
-		p = &peer{addr: addr}
+		p = &peer{addr: addr, grip: float64(nas.inFlightMax())}
 		p.timer.peer = p
 		m.peers[addr] = p
 	}
-	p.limits = t.next.NAS
+	p.limits = nas
 	t.peer = p
-	p.queue.push(t)
+	p.push(now, t, t.next.change.Bulk)
 	if p.due.IsZero() {
 		p.due = now.Add(m.batchWait)
 	}
-	if p.queue.live >= m.batchMax {
+	if p.queued() >= m.batchMax {
 		p.due = now
 	}
 	m.mark(p)
+}
+
+// unqueue takes t's next change out of its batch, if it is in one.
+func (m *machine) unqueue(t *track) {
+	m.timers.stop(&t.timer)
+	if t.queued {
+		t.peer.remove(t)
+		m.mark(t.peer)
+	}
 }
 
 func (m *machine) mark(p *peer) {
@@ -145,17 +198,17 @@ func (m *machine) pumpDirty(now time.Time) {
 // pump sends what p's batch, windows and pace allow, and sets p's timer to when it is
 // worth looking again. A full window needs no timer: a settlement marks the peer.
 func (m *machine) pump(now time.Time, p *peer) {
-	if p.queue.live == 0 {
-		p.due = time.Time{}
+	if p.dead() {
+		m.expire(now, p)
 	}
-	for p.queue.live > 0 {
+	for p.queued() > 0 {
 		if now.Before(p.due) {
 			m.timers.set(&p.timer, p.due)
 			return
 		}
 		w := p.room(m.sockets)
 		if w == nil {
-			m.timers.stop(&p.timer)
+			m.watch(p)
 			return
 		}
 		at, ok := p.pace(now)
@@ -163,11 +216,9 @@ func (m *machine) pump(now time.Time, p *peer) {
 			m.timers.set(&p.timer, at)
 			return
 		}
-		m.transmit(now, p, w, p.queue.pop())
-		if p.queue.live == 0 {
-			p.due = time.Time{}
-		}
+		m.transmit(now, p, w, p.pop())
 	}
+	p.due = time.Time{}
 	if p.flying == 0 {
 		m.timers.set(&p.timer, now.Add(peerIdle))
 	} else {
@@ -177,29 +228,37 @@ func (m *machine) pump(now time.Time, p *peer) {
 
 // transmit makes t's next change a request and sends it for the first time.
 func (m *machine) transmit(now time.Time, p *peer, w *window, t *track) {
-	assert.That(t.waits && t.flying == nil && t.peer == p, "a track leaves with one change, and alone")
-	c := &t.next
+	assert.That(t.next != nil && t.flying == nil && t.peer == p, "a track leaves with one change, and alone")
+	e := t.next
 	s := m.newSlot()
 	w.take(s)
-	pkt, err := c.request(s.pkt[:0], s.identifier, now)
-	t.waits = false
+	pkt, err := e.request(s.pkt[:0], s.identifier, now)
+	t.next = nil
 	if err != nil {
-		w.slots[s.identifier] = nil
-		w.used--
-		m.settleUnsent(now, c, Unsayable, err)
+		w.giveBack(s)
 		m.released = append(m.released, s)
+		m.settleUnsent(now, &e.change, Unsayable, err)
+		m.recycle(e)
+		m.promote(now, t)
 		m.rest(now, t)
 		return
 	}
-	s.change, s.track, s.peer, s.pkt, s.code = *c, t, p, pkt, radius.Code(pkt[0])
+	s.errand, s.track, s.peer, s.pkt, s.code = e, t, p, pkt, radius.Code(pkt[0])
 	s.asked = radius.Authenticator(pkt[4:radius.HeaderLen])
 	s.attempts, s.first, s.last = 1, now, now
-	s.retry = m.retry.of(c.NAS)
+	s.retry = m.retry.of(e.change.NAS)
 	s.pause = s.retry.first(m.random)
+	if e.tries == 0 {
+		e.first = now
+	}
+	e.tries++
+	e.sent++
+	e.last, e.local = now, m.local(w.socket)
 	t.flying = s
 	p.flying++
 	m.stats.Sent++
 	m.stats.InFlight++
+	m.expect(now, t, e)
 	m.timers.set(&s.timer, m.deadline(s))
 	m.send(s, EventSent)
 }
@@ -231,43 +290,53 @@ func (m *machine) send(s *slot, kind EventKind) {
 
 func (m *machine) event(kind EventKind, at time.Time, s *slot, pkt []byte) {
 	if m.watched {
-		m.events = append(m.events, Event{Kind: kind, At: at, Session: s.change.Session, Serial: s.change.Serial,
-			NAS: s.change.NAS.Name, Local: m.local(s.window.socket), Remote: s.peer.addr, Attempt: s.attempts, Packet: pkt})
+		m.events = append(m.events, Event{Kind: kind, At: at, Session: s.track.session, Serial: s.errand.change.Serial,
+			NAS: s.errand.change.NAS.Name, Local: s.errand.local, Remote: s.peer.addr, Attempt: s.attempts, Packet: pkt})
 	}
 }
 
-// tick does what is due: batches, retransmissions, ends.
+// tick does what is due: batches, retransmissions, ends, pauses.
 func (m *machine) tick(now time.Time) {
-	for {
+	for len(m.settled) < tickMax {
 		t := m.timers.first()
 		if t == nil || t.at.After(now) {
 			break
 		}
 		m.timers.stop(t)
-		if t.slot != nil {
+		switch {
+		case t.slot != nil:
 			m.due(now, t.slot)
-			continue
+		case t.late:
+			m.unexpect(now, t.track, Unconfirmed)
+		case t.track != nil:
+			if t.track.next != nil && t.track.flying == nil {
+				m.ready(now, t.track)
+			}
+		case t.peer.queued() == 0 && t.peer.flying == 0 && t.peer.awaited == 0 && !t.peer.dirty:
+			delete(m.peers, t.peer.addr)
+		default:
+			m.mark(t.peer)
+			m.pumpDirty(now)
 		}
-		if p := t.peer; p.due.IsZero() && p.flying == 0 && !p.dirty {
-			delete(m.peers, p.addr)
-			continue
-		}
-		m.mark(t.peer)
-		m.pumpDirty(now)
 	}
 	m.pumpDirty(now)
 	m.forget(now)
 }
 
+// tickMax bounds the changes that one tick ends, so that a NAS of which a hundred
+// thousand end together delays nobody; the next tick comes at once.
+const tickMax = 1024
+
 // due sends s again, or gives it up (RFC 5080 section 2.2.1: after MRC transmissions, or
 // MRD after the first).
 func (m *machine) due(now time.Time, s *slot) {
 	if s.attempts >= s.retry.CountMax || !now.Before(s.first.Add(s.retry.DurationMax)) {
-		m.settle(now, s, Silent, 0, nil)
+		m.answered(now, s, Silent, 0, nil)
 		return
 	}
 	s.attempts++
-	s.last = now
+	s.errand.sent++
+	s.last, s.errand.last = now, now
 	s.pause = s.retry.next(s.pause, m.random)
 	m.timers.set(&s.timer, m.deadline(s))
 	m.stats.Retransmitted++
@@ -282,12 +351,14 @@ func (m *machine) next() (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// done says that sends, settled and events have been taken care of.
+// done says that sends, settled, confirmations and events have been taken care of.
 func (m *machine) done() {
 	clear(m.sends)
 	clear(m.settled)
+	clear(m.confirmations)
 	clear(m.events)
 	m.sends, m.settled, m.events = m.sends[:0], m.settled[:0], m.events[:0]
+	m.confirmations = m.confirmations[:0]
 	for i, s := range m.released {
 		m.released[i] = nil
 		if len(m.spare) < spareSlotMax {

@@ -14,9 +14,15 @@ import (
 	"sallyport/sessions"
 )
 
-// TestMachine runs testdata/machine.txt.
+// TestMachine runs testdata/machine.txt and follow.txt.
 func TestMachine(t *testing.T) {
-	radiustest.Golden(t, "testdata/machine.txt", func(t *testing.T, input []string) string {
+	for _, file := range []string{"testdata/machine.txt", "testdata/follow.txt"} {
+		t.Run(file, func(t *testing.T) { golden(t, file) })
+	}
+}
+
+func golden(t *testing.T, file string) {
+	radiustest.Golden(t, file, func(t *testing.T, input []string) string {
 		s := newScript(t, nil)
 		for _, line := range input {
 			s.run(line)
@@ -46,7 +52,7 @@ func newScript(t *testing.T, options map[string]string) *script {
 	s := &script{t: t, now: began, nases: map[string]*NAS{}, sent: map[string][]request{}}
 	retry := Retransmission{CountMax: number(options["count"])}
 	s.m = newMachine(settings{sockets: 2, batchWait: batchWaitDefault, batchMax: batchMaxDefault,
-		retry: retry.withDefaults(), staleWindow: staleDefault}, 1,
+		retry: retry.withDefaults(), staleWindow: staleDefault, linger: lingerDefault, confirms: true}, 1,
 		func(i int) netip.AddrPort {
 			return netip.AddrPortFrom(netip.MustParseAddr("192.0.2.200"), uint16(50000+i))
 		}, true)
@@ -76,6 +82,12 @@ func (s *script) run(line string) {
 		s.nas(argument, options)
 	case "submit":
 		s.submit(argument, options)
+	case "cancel":
+		s.m.cancel(s.now, sessions.ID(argument), uint64(number(options["serial"])))
+	case "confirmed":
+		s.confirmed(options)
+	case "dead": // changes that nobody answers, until the NAS is taken for dead
+		s.dead(s.nases[argument])
 	case "storm":
 		for i := range number(argument) {
 			s.submitTo(s.nases[options["nas"]], fmt.Sprintf("storm-%d", i))
@@ -91,6 +103,8 @@ func (s *script) run(line string) {
 			s.t.Fatal(err)
 		}
 		s.advance(d)
+	case "tick":
+		s.m.tick(s.now)
 	case "count":
 		s.m.stats.Each(func(name string, n uint64) {
 			if n != 0 {
@@ -99,7 +113,14 @@ func (s *script) run(line string) {
 		})
 	case "peers":
 		for _, p := range s.m.peerStates() {
-			fmt.Fprintf(&s.out, "%s: %d queued, %d in flight on %d sockets\n", p.Name, p.Queued, p.InFlight, p.Sockets)
+			fmt.Fprintf(&s.out, "%s: %d queued, %d in flight on %d sockets", p.Name, p.Queued, p.InFlight, p.Sockets)
+			if p.Dead {
+				s.out.WriteString(", dead")
+			}
+			if p.Awaiting > 0 {
+				fmt.Fprintf(&s.out, ", %d awaited", p.Awaiting)
+			}
+			s.out.WriteString("\n")
 		}
 	case "close":
 		if argument == "waiting" {
@@ -120,7 +141,32 @@ func (s *script) nas(name string, options map[string]string) {
 	}
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + len(s.nases))}), r.Port())
 	s.nases[name] = &NAS{Name: name, Addr: addr, Key: radiustest.Key(s.t, name), Recipe: r,
-		InFlightMax: number(options["inflight"]), RateMax: number(options["rate"])}
+		InFlightMax: number(options["inflight"]), RateMax: number(options["rate"]), ConfirmWithin: -1}
+	s.nases[name].Fallback, _ = recipe.ParseFallback(options["fallback"])
+	if d, err := time.ParseDuration(options["confirm"]); err == nil {
+		s.nases[name].ConfirmWithin = d
+	}
+}
+
+var signs = map[string]recipe.Sign{"acl": recipe.SignACL, "access": recipe.SignAccess, "accounting": recipe.SignAccounting, "stop": recipe.SignStop}
+
+func (s *script) confirmed(options map[string]string) {
+	c := Confirmed{Sign: signs[options["sign"]], Session: sessions.ID(options["session"]), DACLName: options["dacl"]}
+	if nas := s.nases[options["nas"]]; nas != nil {
+		c.NAS = nas.Addr.Addr()
+	}
+	s.m.confirmed(s.now, &c)
+}
+
+func (s *script) dead(nas *NAS) {
+	for i := range deadAfter {
+		s.submitTo(nas, fmt.Sprintf("dead-%d", i))
+	}
+	before := s.out.String()
+	s.advance(31 * time.Second)
+	s.out.Reset()
+	s.out.WriteString(before)
+	s.flushQuietly()
 }
 
 func (s *script) submit(session string, options map[string]string) {
@@ -130,7 +176,15 @@ func (s *script) submit(session string, options map[string]string) {
 		c.Serial = uint64(number(options["serial"]))
 	}
 	c.Epoch = uint64(number(options["epoch"]))
-	c.Grant = &recipe.Grant{FilterID: options["filter"]}
+	c.Grant = &recipe.Grant{FilterID: options["filter"], DACLName: options["dacl"]}
+	_, c.Operator = options["operator"]
+	_, c.Bulk = options["bulk"]
+	if _, ok := options["known"]; ok {
+		c.Ident.CallingStationID, c.Ident.FramedIP = "02-00-00-00-00-01", netip.MustParseAddr("192.0.2.99")
+	}
+	if age, err := time.ParseDuration(options["age"]); err == nil {
+		c.Began = s.now.Add(-age)
+	}
 	if _, ok := options["nameless"]; ok {
 		c.Ident = recipe.Ident{}
 	}
@@ -138,7 +192,7 @@ func (s *script) submit(session string, options map[string]string) {
 		c.Grant.FilterID = strings.Repeat("x", 254)
 	}
 	if kind, ok := recipe.ParseKind(options["kind"]); ok {
-		c.Kind = kind
+		c.Kind = nas.Recipe.Means(kind)
 	}
 	if err := c.validate(); err != nil {
 		s.t.Fatal(err)

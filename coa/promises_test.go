@@ -216,7 +216,7 @@ func (w *world) look() {
 					continue
 				}
 				used++
-				session := string(s.change.Session)
+				session := string(s.errand.change.Session)
 				if inFlight[session] || int(s.identifier) != id || s.track.flying != s {
 					w.t.Fatalf("seed %d: session %s has two requests in flight, or a slot is lost", w.seed, session)
 				}

@@ -40,7 +40,7 @@ func (m *machine) receive(now time.Time, socket int, from netip.AddrPort, pkt []
 	}
 	m.event(EventAnswered, now, s, v.Bytes())
 	cause, _ := v.U32(radius.ErrorCause)
-	m.settle(now, s, outcome, cause, v.Bytes())
+	m.answered(now, s, outcome, cause, v.Bytes())
 	m.pumpDirty(now)
 }
 
@@ -53,7 +53,7 @@ func (m *machine) match(now time.Time, w *window, v *radius.View) (*slot, Outcom
 	s := w.slots[v.Identifier()]
 	why := radius.WhyBadAuthenticator
 	if s != nil {
-		why = s.change.NAS.Key.VerifyResponse(v, s.asked)
+		why = s.errand.change.NAS.Key.VerifyResponse(v, s.asked)
 	}
 	if why == radius.WhyBadAuthenticator {
 		if drop, ok := w.old(v); ok {
@@ -88,16 +88,9 @@ func (m *machine) drop(now time.Time, socket int, from netip.AddrPort, pkt []byt
 	m.events = append(m.events, e)
 }
 
-// settle ends what is in flight and lets the session's next change into its batch.
-func (m *machine) settle(now time.Time, s *slot, o Outcome, cause uint32, reply []byte) {
-	t, p := s.track, s.peer
-	end := s.change.settlement(now, o, nil)
-	end.Cause, end.Attempts, end.FirstSent, end.LastSent = cause, s.attempts, s.first, s.last
-	end.Latency = now.Sub(s.first)
-	end.Local, end.Request, end.Reply = m.local(s.window.socket), s.pkt, reply
-	m.settled = append(m.settled, end)
-	m.stats.Settled[o]++
-	m.stats.Pending--
+// answered ends a request. The change is settled by it, or sent again in another way.
+func (m *machine) answered(now time.Time, s *slot, o Outcome, cause uint32, reply []byte) {
+	t, p, e := s.track, s.peer, s.errand
 	m.stats.InFlight--
 	m.timers.stop(&s.timer)
 	s.window.release(s, o == ACK || o == NAK)
@@ -105,75 +98,115 @@ func (m *machine) settle(now time.Time, s *slot, o Outcome, cause uint32, reply 
 	t.flying = nil
 	m.released = append(m.released, s)
 	m.mark(p)
-	if t.waits {
-		m.enqueue(now, t)
+	if o != Abandoned {
+		p.heard(now, o, cause)
+	}
+	e.outcome, e.cause = o, cause
+	t.after = s.last.Add(m.linger)
+	if m.follow(now, t, s) {
 		return
+	}
+	m.settle(now, s, reply)
+	if t.next == nil {
+		t.next, t.behind = t.behind, nil
+	}
+	if t.next != nil && !m.closing {
+		m.ready(now, t)
 	}
 	m.rest(now, t)
 }
 
+// settle ends the errand of s by its last answer.
+func (m *machine) settle(now time.Time, s *slot, reply []byte) {
+	t, e := s.track, s.errand
+	o := e.outcome
+	if e.fallen && o == ACK {
+		o = FellBack
+	}
+	end := e.settlement(now, o)
+	end.Cause, end.Request, end.Reply = e.cause, s.pkt, reply
+	end.Latency = now.Sub(s.first)
+	m.end(end)
+	if e.gone(e.outcome, e.cause) {
+		m.dismiss(now, t)
+	}
+	m.acknowledged(now, t, e)
+	m.recycle(e)
+}
+
+// dismiss ends what waits for a session that the NAS does not have any more.
+func (m *machine) dismiss(now time.Time, t *track) {
+	for _, e := range [...]*errand{t.next, t.behind} {
+		if e != nil {
+			m.settleWaiting(now, e, Superseded)
+		}
+	}
+	m.unqueue(t)
+	t.next, t.behind = nil, nil
+}
+
+// settleWaiting ends an errand that is not in flight. One that was, and was to be tried
+// again, ends by the answer it had.
+func (m *machine) settleWaiting(now time.Time, e *errand, o Outcome) {
+	end := e.settlement(now, o)
+	if e.tries > 0 {
+		end.Cause = e.cause
+		if o == Superseded {
+			end.Outcome = e.outcome
+		} else if o == Unsent {
+			end.Outcome = Abandoned
+		}
+	}
+	m.end(end)
+	m.recycle(e)
+}
+
 // settleUnsent ends a change that never left.
 func (m *machine) settleUnsent(now time.Time, c *Change, o Outcome, err error) {
-	m.settled = append(m.settled, c.settlement(now, o, err))
-	m.stats.Settled[o]++
+	e := errand{change: *c, kind: c.Kind}
+	end := e.settlement(now, o)
+	end.Err = err
+	m.end(end)
+}
+
+func (m *machine) end(s Settlement) {
+	m.settled = append(m.settled, s)
+	m.stats.Settled[s.Outcome]++
 	m.stats.Pending--
-}
-
-func (c *Change) settlement(now time.Time, o Outcome, err error) Settlement {
-	return Settlement{Session: c.Session, Serial: c.Serial, Epoch: c.Epoch, NAS: c.NAS.Name, Kind: c.Kind,
-		Outcome: o, Err: err, Made: c.Made, Settled: now, Remote: c.NAS.at()}
-}
-
-// rest remembers an idle track for a while, so that older news that comes late is known
-// to be old.
-func (m *machine) rest(now time.Time, t *track) {
-	t.next = Change{}
-	t.idle = now
-	m.idle = append(m.idle, t)
-}
-
-// forget drops tracks that were idle for long enough. A track that was busy in between
-// stands in the list twice; its own time decides.
-func (m *machine) forget(now time.Time) {
-	for m.idleHead < len(m.idle) {
-		t := m.idle[m.idleHead]
-		if busy := t.flying != nil || t.waits; !busy {
-			if now.Sub(t.idle) < trackKept {
-				break
-			}
-			if m.tracks[t.session] == t {
-				delete(m.tracks, t.session)
-			}
-		}
-		m.idle[m.idleHead] = nil
-		m.idleHead++
-	}
-	if m.idleHead > len(m.idle)/2 {
-		n := copy(m.idle, m.idle[m.idleHead:])
-		clear(m.idle[n:])
-		m.idle, m.idleHead = m.idle[:n], 0
+	if m.watched {
+		m.events = append(m.events, Event{Kind: EventSettled, At: s.Settled, Session: s.Session, Serial: s.Serial, NAS: s.NAS,
+			Local: s.Local, Remote: s.Remote, Outcome: s.Outcome, Cause: s.Cause, Did: s.Did, Err: s.Err})
 	}
 }
 
-// closeWaiting ends what has not left, in the order of sessions: it is Unsent.
+func (e *errand) settlement(now time.Time, o Outcome) Settlement {
+	c := &e.change
+	return Settlement{Session: c.Session, Serial: c.Serial, Epoch: c.Epoch, NAS: c.NAS.Name, Kind: c.Kind, Did: e.kind,
+		Outcome: o, Tries: e.tries, Attempts: e.sent, Made: c.Made, FirstSent: e.first, LastSent: e.last, Settled: now,
+		Local: e.local, Remote: c.NAS.at()}
+}
+
+// closeWaiting ends what has not left, in the order of sessions: it is Unsent. Nothing
+// leaves any more.
 func (m *machine) closeWaiting(now time.Time) {
+	m.closing = true
 	for _, t := range m.inOrder() {
-		if !t.waits {
-			continue
+		m.unqueue(t)
+		for _, e := range [...]*errand{t.next, t.behind} {
+			if e != nil {
+				m.settleWaiting(now, e, Unsent)
+			}
 		}
-		m.settleUnsent(now, &t.next, Unsent, nil)
-		t.waits = false
-		if t.queued {
-			t.peer.queue.remove(t)
-		}
+		t.next, t.behind = nil, nil
 	}
 }
 
 // closeFlying ends what is in flight, likewise: it is Abandoned.
 func (m *machine) closeFlying(now time.Time) {
+	m.closing = true
 	for _, t := range m.inOrder() {
 		if t.flying != nil {
-			m.settle(now, t.flying, Abandoned, 0, nil)
+			m.answered(now, t.flying, Abandoned, 0, nil)
 		}
 	}
 }

@@ -18,13 +18,15 @@ type Settlement struct {
 	Serial  uint64
 	Epoch   uint64
 	NAS     string
-	Kind    recipe.Kind
+	Kind    recipe.Kind // of the change
+	Did     recipe.Kind // what the last request asked for: the change's kind, or the fallback's
 	Outcome Outcome
 	Cause   uint32 // Error-Cause of the answer; 0: it had none
 	Err     error  // of Unsayable
 
-	Attempts  int           // transmissions
-	Latency   time.Duration // from the first transmission to the answer
+	Tries     int           // requests, each with an identifier of its own
+	Attempts  int           // transmissions of all of them
+	Latency   time.Duration // from the first transmission of the last request to the answer
 	Made      time.Time     // as the change had it
 	FirstSent time.Time     // zero: nothing was sent
 	LastSent  time.Time
@@ -60,10 +62,16 @@ func (s *Settlement) String() string {
 	if s.Cause != 0 {
 		fmt.Fprintf(&out, " cause=%d", s.Cause)
 	}
+	if s.Did != s.Kind {
+		fmt.Fprintf(&out, " did=%s", s.Did)
+	}
+	if s.Tries > 1 {
+		fmt.Fprintf(&out, " tries=%d", s.Tries)
+	}
 	if s.Attempts > 0 {
 		fmt.Fprintf(&out, " attempts=%d", s.Attempts)
 	}
-	if s.Outcome == ACK || s.Outcome == NAK {
+	if s.Outcome == ACK || s.Outcome == NAK || s.Outcome == FellBack {
 		fmt.Fprintf(&out, " latency=%s", s.Latency)
 	}
 	if s.Err != nil {

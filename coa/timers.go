@@ -2,12 +2,14 @@ package coa
 
 import "time"
 
-// timer is a deadline of a slot or a peer, in the machine's heap while it is set.
+// timer is a deadline of a slot, a peer or a track, in the machine's heap while it is set.
 type timer struct {
 	at    time.Time
 	index int // in the heap, from 1; 0: not set
 	slot  *slot
 	peer  *peer
+	track *track
+	late  bool // of a track: what it expects has not come
 }
 
 // timers is a binary heap, the earliest first. It knows where each timer is, so that

@@ -20,7 +20,7 @@ const _ = uint(identifiers - windowMax) // does not compile if more are in fligh
 // slot holds a request in flight: the octets to send again, and what its reply must fit.
 type slot struct {
 	timer      timer // until the next transmission or the end
-	change     Change
+	errand     *errand
 	track      *track
 	peer       *peer
 	window     *window
@@ -63,10 +63,16 @@ func (w *window) take(s *slot) {
 	w.used++
 }
 
+// giveBack frees the identifier of s, of which nothing was sent.
+func (w *window) giveBack(s *slot) {
+	w.slots[s.identifier] = nil
+	w.used--
+}
+
 // release frees the identifier of s and remembers what it was used for.
 func (w *window) release(s *slot, answered bool) {
 	w.slots[s.identifier] = nil
-	w.before[s.identifier] = past{asked: s.asked, key: s.change.NAS.Key, answered: answered}
+	w.before[s.identifier] = past{asked: s.asked, key: s.errand.change.NAS.Key, answered: answered}
 	w.used--
 }
 

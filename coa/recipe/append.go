@@ -40,12 +40,9 @@ func (r *Recipe) AppendChange(b *radius.Builder, kind Kind, id *Ident, g *Grant)
 	if c == nil {
 		return fail(b, ErrNoIdentity)
 	}
-	appendNAS(b, id)
-	for _, i := range c.needed {
-		i.append(b, id)
-	}
-	for _, i := range c.also {
-		if i.known(id) {
+	r.appendNAS(b, id)
+	for i, sent := byAuditSessionID, a.sent(c, id); i < idents; i++ {
+		if sent.has(i) {
 			i.append(b, id)
 		}
 	}
@@ -53,7 +50,7 @@ func (r *Recipe) AppendChange(b *radius.Builder, kind Kind, id *Ident, g *Grant)
 		b.U32(radius.EventTimestamp, uint32(id.EventTime.Unix()))
 	}
 	for i := range a.says {
-		b.AVPair(a.says[i].name, a.says[i].value)
+		a.says[i].append(b)
 	}
 	switch {
 	case !a.grant:
@@ -66,8 +63,9 @@ func (r *Recipe) AppendChange(b *radius.Builder, kind Kind, id *Ident, g *Grant)
 
 // appendNAS names the NAS (RFC 5176 section 3). One name is enough, and all that are
 // sent must match. A link-local address names nobody (RFC 5080 section 2.7.1).
-func appendNAS(b *radius.Builder, id *Ident) {
-	if id.NASIP.IsValid() && !id.NASIP.IsLinkLocalUnicast() {
+func (r *Recipe) appendNAS(b *radius.Builder, id *Ident) {
+	address := id.NASIP.IsValid() && !id.NASIP.IsLinkLocalUnicast()
+	if address && (!r.namedByIdentifier || id.NASIdentifier == "") {
 		b.Addr(addressType(id.NASIP, radius.NASIPAddress, radius.NASIPv6Address), id.NASIP)
 		return
 	}
@@ -93,6 +91,58 @@ func (a *action) combination(id *Ident) *combination {
 		}
 	}
 	return nil
+}
+
+// sent is what c tells of the session, or all that is known and the NAS takes.
+func (a *action) sent(c *combination, id *Ident) (sent identSet) {
+	for _, i := range c.needed {
+		sent.add(i)
+	}
+	for _, i := range c.also {
+		sent.addKnown(i, id)
+	}
+	if !id.All {
+		return sent
+	}
+	for i := range a.found {
+		for _, one := range a.found[i].needed {
+			sent.addKnown(one, id)
+		}
+		for _, one := range a.found[i].also {
+			sent.addKnown(one, id)
+		}
+	}
+	for _, one := range a.more {
+		sent.addKnown(one, id)
+	}
+	return sent
+}
+
+// identSet is a set of ident.
+type identSet uint16
+
+func (s identSet) has(i ident) bool { return s&(1<<i) != 0 }
+
+func (s *identSet) add(i ident) { *s |= 1 << i }
+
+func (s *identSet) addKnown(i ident, id *Ident) {
+	if i.known(id) {
+		s.add(i)
+	}
+}
+
+// KnowsMore says whether more is known of the session than the request for kind tells,
+// and this NAS takes it: a way out when what is told fits several sessions (RFC 5176
+// section 3.5, Error-Cause 508).
+func (r *Recipe) KnowsMore(kind Kind, id *Ident) bool {
+	a := &r.actions[r.Means(kind)]
+	c := a.combination(id)
+	if c == nil || id.All {
+		return false
+	}
+	all := *id
+	all.All = true
+	return a.sent(c, &all) != a.sent(c, id)
 }
 
 func (i ident) known(id *Ident) bool {

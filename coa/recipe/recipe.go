@@ -2,9 +2,12 @@
 // an Access-Accept, and later in a Change of Authorization (RFC 5176). What differs
 // between vendors is data, one row of a table for each kind of NAS:
 //
-//	cisco-asa   port 1700   a push carries the whole new authorization (coa-push=true)
-//	cisco-ios   port 1700   the NAS is told to reauthenticate and asks again
-//	rfc5176     port 3799   CoA-Request with the attributes that change
+//	push              cisco-asa aruba juniper mikrotik ruckus rfc5176
+//	reauthenticate    cisco-ios cisco-wlc fortinet    the NAS asks again
+//	disconnect        ubiquiti hostapd strongswan     the endpoint comes again
+//
+// That is how a new authorization reaches each of them. More rows come from the
+// configuration (Define).
 //
 //	Lookup("cisco-asa")                          name -> row
 //	Recipe.Check(grant)                          at load: what this NAS cannot express
@@ -59,6 +62,7 @@ type Ident struct {
 	AuditSessionID   string // as the NAS spelled it; empty when the appliance made the id
 	UserName         string
 	FramedIP         netip.Addr
+	All              bool      // send all that is known and the NAS takes, and not the few that mostly do
 	EventTime        time.Time // Event-Timestamp, the same in every retransmission (RFC 5176 section 3); zero: none
 }
 
@@ -106,10 +110,13 @@ type Recipe struct {
 	reauthenticates bool // honours Termination-Action at Session-Timeout
 	replacesAll     bool // after a push, what the push left out is gone
 	authorizeOnly   bool // sends Authorize-Only without State
-	pushes          bool // announces coa-push=true
+
+	namedByIdentifier bool // a change names the NAS by NAS-Identifier where it is known
+	pushes            bool // announces coa-push=true
 
 	refusesInChange []attribute // sent in an Access-Accept, never in a change
 	actions         [kinds]action
+	habits          habits
 }
 
 // Lookup finds a recipe by name.

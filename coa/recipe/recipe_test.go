@@ -3,6 +3,7 @@ package recipe
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,6 +131,8 @@ func read(t *testing.T, line string, g *Grant, id *Ident) {
 func identify(t *testing.T, words []string, id *Ident) {
 	for i, word := range words {
 		switch word {
+		case "all":
+			id.All = true
 		case "-acct":
 			id.AcctSessionID = ""
 		case "-audit":
@@ -162,24 +165,36 @@ func identify(t *testing.T, words []string, id *Ident) {
 // TestNames: what a configuration file may name, the ports of wire practice, and what a
 // NAS really does when it is asked for each kind.
 func TestNames(t *testing.T) {
-	var out strings.Builder
-	for _, name := range Names() {
-		r, ok := Lookup(name)
-		fmt.Fprintf(&out, "%s %t %d apply %s:", r.Name(), ok, r.Port(), r.Apply())
-		for kind := range kinds {
-			fmt.Fprintf(&out, " %s=%s/%s", kind, r.Means(kind), r.Change(kind))
-			if means := r.Means(kind); r.Means(means) != means || r.CarriesGrant(kind) != (means == Push) {
-				t.Errorf("%s: %s means %s, which is not an end", name, kind, means)
-			}
+	radiustest.Golden(t, "testdata/names.txt", func(t *testing.T, input []string) string {
+		r, ok := Lookup(input[0])
+		if !ok {
+			t.Fatalf("no recipe %s", input[0])
 		}
-		fmt.Fprintln(&out, "", r.PushReplacesAll(), r.AnnouncesPush(), r.AcceptsAuthorizeOnlyWithoutState())
+		var out strings.Builder
+		fmt.Fprintf(&out, "port %d, a new authorization comes by %s\n", r.Port(), r.Apply())
+		for kind := range kinds {
+			means := r.Means(kind)
+			if r.Means(means) != means || r.CarriesGrant(kind) != (means == Push) {
+				t.Errorf("%s: %s means %s, which is not an end", input[0], kind, means)
+			}
+			fmt.Fprintf(&out, "%s: %s, %s", kind, means, r.Change(kind))
+			if signs := r.Signs(kind, &Grant{DACLName: "A"}); signs != 0 {
+				fmt.Fprintf(&out, "; within %s it has %s", r.ConfirmWithin(), signs.Words())
+			}
+			fmt.Fprintln(&out)
+		}
+		fmt.Fprintf(&out, "a push replaces everything: %t; a login says coa-push: %t; Authorize-Only without State: %t\n",
+			r.PushReplacesAll(), r.AnnouncesPush(), r.AcceptsAuthorizeOnlyWithoutState())
+		return out.String()
+	})
+	text, err := os.ReadFile("testdata/names.txt")
+	if err != nil {
+		t.Fatal(err)
 	}
-	const want = `cisco-asa true 1700 apply push: push=push/CoA-Request reauthenticate=push/CoA-Request bounce=disconnect/Disconnect-Request disconnect=disconnect/Disconnect-Request true true true
-cisco-ios true 1700 apply reauthenticate: push=reauthenticate/CoA-Request reauthenticate=reauthenticate/CoA-Request bounce=bounce/CoA-Request disconnect=disconnect/Disconnect-Request false false false
-rfc5176 true 3799 apply push: push=push/CoA-Request reauthenticate=push/CoA-Request bounce=disconnect/Disconnect-Request disconnect=disconnect/Disconnect-Request false false false
-`
-	if out.String() != want {
-		t.Errorf("got\n%swant\n%s", out.String(), want)
+	for _, name := range Names() {
+		if !strings.Contains(string(text), "\n"+name+"\n----") {
+			t.Errorf("%s is not in testdata/names.txt", name)
+		}
 	}
 	if _, ok := Lookup("acme"); ok {
 		t.Error("there is a recipe acme")
@@ -205,18 +220,12 @@ func TestKindsAreThoseOfTheJournal(t *testing.T) {
 // TestNothingAllocates: changes come by the hundred thousand, accepts by the second.
 func TestNothingAllocates(t *testing.T) {
 	k, id := radiustest.Key(t, "secret"), sample()
-	full := Grant{DACLName: "#ACSACL#-IP-PERMIT_ALL_TRAFFIC-57e5bcbd", SGT: 17, Class: [][]byte{[]byte("CACS:1")},
+	full := Grant{DACLName: "#ACSACL#-IP-PERMIT_ALL_TRAFFIC-57e5bcbd", SGT: 17, GroupPolicy: "GP-SSL", Class: [][]byte{[]byte("CACS:1")},
 		RedirectURL: "https://posture.example.com:8443/", RedirectACL: "ACL", FilterID: "F", VLAN: "663",
 		SessionTimeout: 60, Attributes: []Attribute{{3076, 15, []byte("hello")}, {0, 18, []byte("hello")}}}
 	buf := make([]byte, 0, radius.PacketMax)
 	for _, r := range recipes {
-		g := full
-		if r.redirectURL.form == absent {
-			g.DACLName, g.SGT, g.RedirectURL, g.RedirectACL = "", 0, "", ""
-		}
-		if r.groupPolicy.form != absent {
-			g.GroupPolicy = "GP-SSL"
-		}
+		g := sayable(r, full)
 		for kind := range kinds {
 			if n := testing.AllocsPerRun(100, func() {
 				b := radius.Begin(buf, r.Change(kind), 1)
@@ -239,6 +248,23 @@ func TestNothingAllocates(t *testing.T) {
 			t.Errorf("%s: an Access-Accept allocates %v times", r.name, n)
 		}
 	}
+}
+
+// sayable is what of g the NAS can be told.
+func sayable(r *Recipe, g Grant) Grant {
+	for _, value := range []struct {
+		s    *spelling
+		text *string
+	}{{&r.redirectURL, &g.RedirectURL}, {&r.redirectACL, &g.RedirectACL}, {&r.dacl, &g.DACLName}, {&r.vlan, &g.VLAN},
+		{&r.filterID, &g.FilterID}, {&r.groupPolicy, &g.GroupPolicy}} {
+		if value.s.form == absent {
+			*value.text = ""
+		}
+	}
+	if r.sgt.form == absent {
+		g.SGT = 0
+	}
+	return g
 }
 
 // TestNilGrantIsNoPush: a push of nothing would open everything.

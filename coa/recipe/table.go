@@ -30,8 +30,31 @@ type spelling struct {
 	least, most   uint32 // bounds of a number
 }
 
-// said is a Cisco-AVPair that is always the same.
-type said struct{ name, value string }
+// said is an attribute that is always the same: a Cisco-AVPair where none is named, a
+// number where value is empty.
+type said struct {
+	attribute
+	name, value string // name only of a pair
+	number      uint32
+}
+
+func (s *said) append(b *radius.Builder) {
+	switch {
+	case s.attribute == attribute{}:
+		b.AVPair(s.name, s.value)
+	case s.vendor == 0 && s.value == "":
+		b.U32(radius.Type(s.typ), s.number)
+	case s.vendor == 0:
+		b.Text(radius.Type(s.typ), s.value)
+	case s.value == "":
+		b.VendorU32(s.vendor, s.typ, s.number)
+	default:
+		b.VendorText(s.vendor, s.typ, s.value)
+	}
+}
+
+// command is a Cisco-AVPair that is always the same.
+func command(name, value string) said { return said{name: name, value: value} }
 
 // ident is one of the attributes a session is found by.
 type ident uint8
@@ -43,6 +66,7 @@ const (
 	byUserName
 	byNASPort
 	byFramedIP
+	idents // the number of them
 )
 
 // combination is what is sent together: all of needed must be known, or the next
@@ -54,6 +78,7 @@ type action struct {
 	means Kind // what is done in its place; the kind itself where the NAS can
 	code  radius.Code
 	found []combination // in order of preference
+	more  []ident       // also taken when all that is known is to be told
 	says  []said
 	grant bool // the whole new authorization follows
 }
@@ -63,6 +88,7 @@ var (
 	ciscoRedirectACL = spelling{form: pair, name: "url-redirect-acl"}
 	ciscoDACL        = spelling{form: pair, name: "ACS:CiscoSecure-Defined-ACL"}
 	ciscoSGT         = spelling{form: hexPair, name: "cts:security-group-tag", after: "-00"}
+	ciscoTunnel      = spelling{form: tunnel, tag: 1}
 	plainFilterID    = spelling{form: text, attribute: attribute{0, byte(radius.FilterID)}}
 
 	// secrets are never sent in a change. What hides them in a reply is the request's
@@ -72,78 +98,3 @@ var (
 		{radius.VendorMicrosoft, radius.MSMPPERecvKey},
 	}
 )
-
-// asaFound: an ASA knows its audit-session-id; the others make a wrong match impossible.
-var asaFound = []combination{
-	{needed: []ident{byAuditSessionID}, also: []ident{byCallingStationID, byAcctSessionID}},
-	{needed: []ident{byCallingStationID, byAcctSessionID}},
-}
-
-// iosFound is short: IOS answers 407 unless everything it is given matches, and one of
-// them is enough.
-var iosFound = []combination{
-	{needed: []ident{byAuditSessionID}, also: []ident{byCallingStationID}},
-	{needed: []ident{byAcctSessionID}},
-	{needed: []ident{byCallingStationID}},
-}
-
-// plainFound follows RFC 5176 section 3: User-Name and Acct-Session-Id where they are
-// known. A User-Name alone is never enough, for it would change all sessions of the user.
-// Framed-IP-Address comes last, and only in a CoA-Request (section 3.6).
-var plainFound = []combination{
-	{needed: []ident{byAcctSessionID}, also: []ident{byUserName}},
-	{needed: []ident{byCallingStationID}, also: []ident{byUserName}},
-	{needed: []ident{byNASPort}, also: []ident{byUserName}},
-	{needed: []ident{byFramedIP}},
-}
-
-var plainEnded = plainFound[:3]
-
-// recipes is the table.
-var recipes = []*Recipe{
-	{
-		name: "cisco-asa", port: 1700,
-		redirectURL: ciscoRedirectURL, redirectACL: ciscoRedirectACL, dacl: ciscoDACL, sgt: ciscoSGT,
-		filterID:    plainFilterID,
-		vlan:        spelling{form: number, attribute: attribute{radius.VendorASA, radius.ASAVLAN}, least: 1, most: vlanMax},
-		groupPolicy: spelling{form: text, attribute: attribute{0, byte(radius.Class)}, before: "OU=", after: ";"},
-		replacesAll: true, authorizeOnly: true, pushes: true,
-		refusesInChange: secrets,
-		actions: [kinds]action{
-			Push: {means: Push, code: radius.CoARequest, found: asaFound,
-				says: []said{{"coa-push", "true"}}, grant: true},
-			Reauthenticate: {means: Push},
-			Bounce:         {means: Disconnect},
-			Disconnect:     {means: Disconnect, code: radius.DisconnectRequest, found: asaFound},
-		},
-	},
-	{
-		name: "cisco-ios", port: 1700,
-		redirectURL: ciscoRedirectURL, redirectACL: ciscoRedirectACL, dacl: ciscoDACL, sgt: ciscoSGT,
-		filterID:        plainFilterID,
-		vlan:            spelling{form: tunnel, tag: 1},
-		reauthenticates: true,
-		refusesInChange: secrets,
-		actions: [kinds]action{
-			Push: {means: Reauthenticate},
-			Reauthenticate: {means: Reauthenticate, code: radius.CoARequest, found: iosFound,
-				says: []said{{"subscriber:command", "reauthenticate"}, {"subscriber:reauthenticate-type", "last"}}},
-			Bounce: {means: Bounce, code: radius.CoARequest, found: iosFound,
-				says: []said{{"subscriber:command", "bounce-host-port"}}},
-			Disconnect: {means: Disconnect, code: radius.DisconnectRequest, found: iosFound},
-		},
-	},
-	{
-		name: "rfc5176", port: 3799,
-		filterID:        plainFilterID,
-		vlan:            spelling{form: tunnel},
-		reauthenticates: true,
-		refusesInChange: secrets,
-		actions: [kinds]action{
-			Push:           {means: Push, code: radius.CoARequest, found: plainFound, grant: true},
-			Reauthenticate: {means: Push},
-			Bounce:         {means: Disconnect},
-			Disconnect:     {means: Disconnect, code: radius.DisconnectRequest, found: plainEnded},
-		},
-	},
-}

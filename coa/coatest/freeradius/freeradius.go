@@ -232,7 +232,10 @@ func received(output, kind string) (packets [][]string) {
 	var packet []string
 	inside := false
 	for lines.Scan() {
-		_, line, _ := strings.Cut(lines.Text(), ") ") // after the request's number
+		number, line, ok := strings.Cut(lines.Text(), ") ")
+		if !ok || !strings.HasPrefix(number, "(") {
+			continue // of no request: what the server says of its threads comes anywhere
+		}
 		switch {
 		case inside && strings.HasPrefix(line, "  "):
 			packet = append(packet, strings.TrimSpace(line))
