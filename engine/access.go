@@ -8,7 +8,6 @@ import (
 	"sallyport/engine/record"
 	"sallyport/engine/step"
 	"sallyport/netio/radius"
-	"sallyport/netio/udp"
 	"sallyport/sessions"
 )
 
@@ -19,107 +18,52 @@ const (
 	methodAuthorizeOnly = "authorize-only"
 )
 
-// Access answers one datagram on an authentication port, from top to bottom:
+// access serves one datagram on an authentication port, from top to bottom. The loop
+// has seen to the gate, the NAS, the decoding and the Message-Authenticator:
 //
-//	gate -> NAS by source address -> decode + Message-Authenticator -> Status-Server
-//	  -> duplicate? the stored reply -> ACL download -> authenticate -> the core:
-//	     authorize, session change, journal -> late reply
+//	Status-Server -> duplicate? the stored reply -> ACL download -> authenticate
+//	  -> nothing changes? the answer : the core: authorize, session change, journal
+//	     -> late reply
 //
 // What cannot be trusted gets silence and is counted. What can be trusted and not
 // accepted gets a Reject with the reason in the live log.
-func (e *Engine) Access(now time.Time, loop int, d *udp.Datagram) {
-	q := e.admit(now, d, radius.AuthServer)
-	if q == nil {
-		return
+func (e *Engine) access(now time.Time, l *loop, w *passage) fate {
+	q := w.q
+	if q.nas.RequireMessageAuthenticator && q.view.Code() == radius.AccessRequest && !q.view.HasMessageAuthenticator() {
+		q.counters.drop(now, dropReason(radius.WhyNoMessageAuthenticator))
+		return ended
 	}
-	if e.access(now, loop, d, q) {
-		e.release(q)
-	}
-}
-
-// access says whether the request has come to its end here; else the pool or the core
-// has it now.
-func (e *Engine) access(now time.Time, loop int, d *udp.Datagram, q *request) (ended bool) {
 	q.counters.requests.Add(1)
+	q.dst = w.d.Reply
 	if q.view.Code() == radius.StatusServer {
-		d.Reply = e.statusReply(d.Reply, q, radius.AccessAccept)
-		return true
+		return q.status(radius.AccessAccept)
 	}
 	if q.nas.LimitProxyState && !q.view.HasMessageAuthenticator() && q.view.Has(radius.ProxyState) {
 		q.counters.drop(now, dropProxyState)
-		return true
+		return ended
 	}
-	if q.duplicate(e, now, loop, d) {
-		return true
+	if q.duplicate(l.dups, now, w.d) {
+		return ended
 	}
 	if name, _ := q.view.Get(radius.UserName); len(name) >= len(aclPrefix) && string(name[:len(aclPrefix)]) == aclPrefix {
-		d.Reply = e.aclDownload(now, d.Reply, q)
-		return true
+		return e.aclDownload(now, q)
 	}
-	return e.authenticate(now, q)
-}
-
-// admit lets in what comes from a NAS we know and is authentic as far as its code can
-// tell. Anything else is dropped and counted; there is no request then.
-func (e *Engine) admit(now time.Time, d *udp.Datagram, role radius.Role) *request {
-	snap := e.snapshot()
-	nas := snap.NAS(d.From.Addr())
-	if nas == nil {
-		e.counters.none.drop(now, dropUnknownNAS)
-		e.strangers.saw(now, d.From.Addr())
-		return nil
-	}
-	counters := snap.counters[nas]
-	if d.Truncated {
-		counters.drop(now, dropOversize)
-		return nil
-	}
-	if _, why := radius.Gate(d.Data, role); why != radius.Sound {
-		counters.drop(now, dropReason(why))
-		return nil
-	}
-	if e.core.crowded(counters) {
-		counters.drop(now, dropNASShare)
-		return nil
-	}
-	q := e.newRequest(snap, nas, counters, now, d)
-	if why := q.verify(); why != radius.Sound {
-		counters.drop(now, dropReason(why))
-		e.release(q)
-		return nil
-	}
-	return q
-}
-
-// verify decodes the packet and makes every check that its secret allows.
-func (q *request) verify() radius.Why {
-	if why := q.view.Decode(q.buf); why != radius.Sound {
-		return why
-	}
-	if why := q.nas.Key.VerifyRequest(&q.view); why != radius.Sound {
-		return why
-	}
-	if q.nas.RequireMessageAuthenticator && q.view.Code() == radius.AccessRequest && !q.view.HasMessageAuthenticator() {
-		return radius.WhyNoMessageAuthenticator
-	}
-	return radius.Sound
+	return e.authenticate(now, l, w)
 }
 
 // authenticate finds out who it is, here when that is quick, in the pool when a
-// password has to be hashed, and hands the identity to the core. True means that the
-// request has ended here.
-func (e *Engine) authenticate(now time.Time, q *request) (ended bool) {
-	v := &q.view
+// password has to be hashed.
+func (e *Engine) authenticate(now time.Time, l *loop, w *passage) fate {
+	q, v := w.q, &w.q.view
 	user := text(v, radius.UserName)
-	hidden, pap := v.Get(radius.UserPassword)
 	service, _ := v.U32(radius.ServiceType)
 	switch {
 	case service == serviceAuthorizeOnly:
 		return e.authorizeOnly(now, q, user)
 	case service == serviceCallCheck:
-		return e.mab(now, q)
-	case pap:
-		return e.pap(now, q, user, hidden)
+		return e.mab(now, l, w)
+	case q.reveal >= 0:
+		return e.pap(now, l, w, user)
 	case v.Has(radius.CHAPPassword):
 		return e.reject(now, q, user, "chap", "CHAP needs the password in clear, and the store keeps only hashes; let the NAS use PAP")
 	case v.Has(radius.EAPMessage):
@@ -129,7 +73,7 @@ func (e *Engine) authenticate(now time.Time, q *request) (ended bool) {
 	case !v.HasMessageAuthenticator():
 		// RFC 3579 section 3.2: nothing to go by and nothing that proves the sender.
 		q.drop(now, dropNoCredentials)
-		return true
+		return ended
 	}
 	return e.reject(now, q, user, "none", "the request carries no credentials")
 }
@@ -149,43 +93,48 @@ func hasMSCHAP(v *radius.View) bool {
 	return false
 }
 
-func (e *Engine) pap(now time.Time, q *request, user string, hidden []byte) (ended bool) {
+func (e *Engine) pap(now time.Time, l *loop, w *passage, user string) fate {
 	var room [radius.PasswordMax]byte
-	password, ok := q.nas.Key.RevealPassword(room[:0], hidden, q.view.Authenticator())
+	q := w.q
+	password, ok := l.sums.Password(q.reveal, room[:0])
 	if !ok {
 		return e.reject(now, q, user, methodPAP, "User-Password is not 16 to 128 octets in steps of 16 (RFC 2865 section 5.2)")
 	}
 	if id, outcome := q.snap.Users.Remembered(user, password); outcome == authn.OK {
-		return e.authenticated(now, q, methodPAP, &id)
+		return e.authenticated(now, l, w, methodPAP, &id)
 	}
 	return e.hash(now, q, user, password)
 }
 
-// hash has the password hashed by the pool; its worker owns the request then.
-func (e *Engine) hash(now time.Time, q *request, user string, password []byte) (ended bool) {
+// hash has the password hashed by the pool, whose worker has the request then.
+func (e *Engine) hash(now time.Time, q *request, user string, password []byte) fate {
 	slow := append([]byte(nil), password...)
+	q.dst = q.reply[:0]
 	taken := e.pool.Submit(func() {
 		id, outcome := q.snap.Users.Verify(user, slow)
 		clear(slow)
-		ended := false
+		now := e.clock.Now()
 		if outcome == authn.OK {
-			ended = e.authenticated(e.clock.Now(), q, methodPAP, &id)
-		} else {
-			ended = e.reject(e.clock.Now(), q, user, methodPAP, outcome.String())
+			q.identified(methodPAP, &id)
+			if e.toCore(now, q, &q.login) == handed {
+				return
+			}
+		} else if e.reject(now, q, user, methodPAP, outcome.String()) == answering {
+			q.finish(now)
 		}
-		if ended {
-			e.release(q)
-		}
+		e.release(q)
 	})
 	if !taken {
 		q.drop(now, dropPoolFull)
+		return ended
 	}
-	return !taken
+	return handed
 }
 
 // mab accepts an endpoint by its MAC. That is identification, not authentication: the
 // User-Password that some NASes copy the MAC into proves nothing (RFC 5080 section 2.2.1).
-func (e *Engine) mab(now time.Time, q *request) (ended bool) {
+func (e *Engine) mab(now time.Time, l *loop, w *passage) fate {
+	q := w.q
 	station := text(&q.view, radius.CallingStationID)
 	mac, ok := q.mac(station)
 	if !ok {
@@ -196,22 +145,33 @@ func (e *Engine) mab(now time.Time, q *request) (ended bool) {
 	if outcome != authn.OK {
 		return e.reject(now, q, station, methodMAB, outcome.String())
 	}
-	return e.authenticated(now, q, methodMAB, &id)
+	return e.authenticated(now, l, w, methodMAB, &id)
 }
 
 // authorizeOnly asks for the authorization of a session that is authenticated already
 // (RFC 5080 section 2.1.1: State is required, except where a NAS is known to authenticate
 // by other means first). The session must be ours, live and of the same user.
-func (e *Engine) authorizeOnly(now time.Time, q *request, user string) (ended bool) {
+func (e *Engine) authorizeOnly(now time.Time, q *request, user string) fate {
 	if !q.view.HasMessageAuthenticator() {
 		q.drop(now, dropReason(radius.WhyNoMessageAuthenticator))
-		return true
+		return ended
 	}
-	return e.authenticated(now, q, methodAuthorizeOnly, &authn.Identity{User: user})
+	q.identified(methodAuthorizeOnly, &authn.Identity{User: user})
+	return e.toCore(now, q, &q.login)
 }
 
-// authenticated hands a proven identity to the core.
-func (e *Engine) authenticated(now time.Time, q *request, method string, id *authn.Identity) (ended bool) {
+// authenticated has a proven identity authorized: here when nothing changes, else by
+// the core.
+func (e *Engine) authenticated(now time.Time, l *loop, w *passage, method string, id *authn.Identity) fate {
+	w.q.identified(method, id)
+	if l.repeat(now, w) {
+		return again
+	}
+	return e.toCore(now, w.q, &w.q.login)
+}
+
+// identified makes the login of the request, whose identity is proved.
+func (q *request) identified(method string, id *authn.Identity) {
 	ev := &q.login
 	*ev = loginEvent{q: q, store: id.Store}
 	q.attributes(&ev.in.Attributes)
@@ -220,11 +180,16 @@ func (e *Engine) authenticated(now time.Time, q *request, method string, id *aut
 	if ev.in.OS == "" {
 		ev.in.OS = id.OS
 	}
+}
+
+// toCore hands the request to the core, which answers late.
+func (e *Engine) toCore(now time.Time, q *request, ev event) fate {
+	q.dst = q.reply[:0]
 	if !e.core.submitFor(q.counters, ev) {
 		q.drop(now, dropCoreFull)
-		return true
+		return ended
 	}
-	return false
+	return handed
 }
 
 // loginEvent is an authenticated request on its way through the core.
@@ -236,8 +201,7 @@ type loginEvent struct {
 	decision authz.Decision
 	number   uint64 // of the decision
 	refused  string // why there is no grant
-	reply    []byte
-	fault    error
+	fault    error  // of the reply
 }
 
 func (ev *loginEvent) request() *request { return ev.q }
@@ -245,7 +209,7 @@ func (ev *loginEvent) request() *request { return ev.q }
 func (ev *loginEvent) step(c *core, now time.Time) {
 	f := c.frame()
 	old, conflict := c.resolve(ev.q, &ev.in.Attributes, f)
-	ev.number = c.decision()
+	ev.number = c.e.decision()
 	switch {
 	case conflict:
 		ev.refused = errOtherNAS
@@ -255,7 +219,7 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 		ev.refused = "Authorize-Only for a session that was not authenticated here"
 	}
 	if ev.refused != "" {
-		ev.reply, ev.fault = rejectReply(ev.q.reply[:0], ev.q, nil)
+		ev.fault = ev.q.rejectReply(nil)
 		return
 	}
 	if ev.in.Method == methodAuthorizeOnly {
@@ -264,12 +228,10 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 	ev.next, ev.decision = step.LoginInto(&f.next, now, old, &ev.in, &ev.q.snap.Rules)
 	if ev.next == nil {
 		ev.refused = ev.q.say("the profile ", ev.decision.Profile.Name, " of rule ", ev.decision.Rule, " rejects")
-		ev.reply, ev.fault = rejectReply(ev.q.reply[:0], ev.q, ev.decision.Profile)
+		ev.fault = ev.q.rejectReply(ev.decision.Profile)
 		return
 	}
-	ev.reply, ev.fault = c.e.acceptReply(ev.q.reply[:0], ev.q, ev.next, ev.decision.Profile)
-	if ev.fault == nil {
-		ev.q.reply = ev.reply // it may have grown
+	if ev.fault = c.e.acceptReply(ev.q, ev.next, ev.decision.Profile); ev.fault == nil {
 		c.lend(old, ev.next)
 	}
 }
@@ -283,13 +245,22 @@ func (ev *loginEvent) done(c *core, err error) {
 	case err != nil && ev.next != nil:
 		ev.q.drop(now, dropStorage)
 	default:
-		ev.q.answer(now, ev.reply)
+		ev.count()
+		c.answer(ev.q)
 		c.e.latency.access.observe(now.Sub(ev.q.received))
 	}
 	if ev.next != nil && err == nil && ev.q.snap != c.e.snapshot() {
 		// The configuration changed while the password was hashed. The request was judged by
 		// the one that it came under; the session lives under the new one.
 		c.later(&reauthorizeEvent{ids: []sessions.ID{keep(ev.next.ID)}, finished: make(chan struct{})})
+	}
+}
+
+func (ev *loginEvent) count() {
+	if ev.refused != "" {
+		ev.q.counters.rejects.Add(1)
+	} else {
+		ev.q.counters.accepts.Add(1)
 	}
 }
 
@@ -311,23 +282,19 @@ func (ev *loginEvent) row(e *Engine, now time.Time, err error) *record.Decision 
 	case ev.fault != nil:
 		d.Status, d.Details, d.Reason = record.Failed, "No reply was sent", ev.fault.Error()
 	case ev.refused != "":
-		q.counters.rejects.Add(1)
 		d.Details, d.Reason = "Authorization refused", ev.refused
 	case err != nil:
 		d.Status, d.Details, d.Reason = record.Failed, "No reply was sent", err.Error()
-	default:
-		q.counters.accepts.Add(1)
 	}
 	return d
 }
 
-// reject answers a request whose sender is authentic and whose credentials are not
-// good enough. No session changes, so the core need not hear of it; the request ends here.
-func (e *Engine) reject(now time.Time, q *request, identity, method, reason string) (ended bool) {
-	reply, err := rejectReply(q.reply[:0], q, nil)
-	if err != nil {
+// reject refuses a request whose sender is authentic and whose credentials are not
+// good enough. No session changes, so the core need not hear of it.
+func (e *Engine) reject(now time.Time, q *request, identity, method, reason string) fate {
+	if err := q.rejectReply(nil); err != nil {
 		q.drop(now, dropReply)
-		return true
+		return ended
 	}
 	q.counters.rejects.Add(1)
 	a := &q.login.in.Attributes
@@ -336,8 +303,7 @@ func (e *Engine) reject(now time.Time, q *request, identity, method, reason stri
 	d := q.fillUnknown(e, now, a, record.KindAuth, record.Failed, "Authentication failed")
 	d.Reason, d.AuthenticationPolicy, d.Elapsed = reason, q.say(method, " >> none"), now.Sub(q.received)
 	e.suppress.add(now, d)
-	q.answer(now, reply)
-	return true
+	return answering
 }
 
 func orNone(s string) string {

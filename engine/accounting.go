@@ -6,58 +6,41 @@ import (
 	"sallyport/engine/record"
 	"sallyport/engine/step"
 	"sallyport/netio/radius"
-	"sallyport/netio/udp"
 	"sallyport/sessions"
 )
 
-// Accounting answers one datagram on an accounting port, from top to bottom:
+// accounting serves one datagram on an accounting port, from top to bottom. The loop has
+// seen to the gate, the NAS, the decoding and the Request Authenticator:
 //
-//	gate -> NAS by source address -> decode + Request Authenticator -> Status-Server
-//	  -> duplicate? the stored reply -> the core: totals, journal -> late reply
+//	Status-Server -> duplicate? the stored reply -> the core: totals, journal
+//	  -> late reply
 //
 // The Accounting-Response leaves only after the record is durable (RFC 2866 section
 // 4.1: never acknowledge what is not recorded). When it cannot be made durable there is
 // silence, so that the NAS keeps it or goes elsewhere.
-func (e *Engine) Accounting(now time.Time, loop int, d *udp.Datagram) {
-	q := e.admit(now, d, radius.AcctServer)
-	if q == nil {
-		return
-	}
-	if e.accounting(now, loop, d, q) {
-		e.release(q)
-	}
-}
-
-// accounting says whether the request has come to its end here; else the core has it.
-func (e *Engine) accounting(now time.Time, loop int, d *udp.Datagram, q *request) (ended bool) {
+func (e *Engine) accounting(now time.Time, l *loop, w *passage) fate {
+	q := w.q
 	q.counters.requests.Add(1)
 	if q.view.Code() == radius.StatusServer {
-		d.Reply = e.statusReply(d.Reply, q, radius.AccountingResponse)
-		return true
+		q.dst = w.d.Reply
+		return q.status(radius.AccountingResponse)
 	}
-	if q.duplicate(e, now, loop, d) {
-		return true
+	if q.duplicate(l.dups, now, w.d) {
+		return ended
 	}
 	q.counters.accounting.Add(1)
-	var ev event
 	switch kind := number(&q.view, radius.AcctStatusType); kind {
 	case step.AcctOn, step.AcctOff:
 		q.onOff = nasEvent{q: q, kind: kind, at: eventTime(now, &q.view)}
-		ev = &q.onOff
+		return e.toCore(now, q, &q.onOff)
 	case step.AcctStart, step.AcctStop, step.AcctInterim:
 		q.acct = accountingEvent{q: q, known: true}
 		q.accountingInput(now, kind, &q.acct.in)
-		ev = &q.acct
 	default:
 		// Nothing we keep, and nothing the NAS should go on sending for ever.
 		q.acct = accountingEvent{q: q}
-		ev = &q.acct
 	}
-	if !e.core.submitFor(q.counters, ev) {
-		q.drop(now, dropCoreFull)
-		return true
-	}
-	return false
+	return e.toCore(now, q, &q.acct)
 }
 
 // delayMax bounds Acct-Delay-Time: a NAS that keeps records longer than a week has a
@@ -66,25 +49,45 @@ const delayMax = 7 * 24 * time.Hour
 
 // eventTime is when a record's event happened, by our clock (RFC 2866 section 5.2).
 func eventTime(now time.Time, v *radius.View) time.Time {
-	delay := time.Duration(number(v, radius.AcctDelayTime)) * time.Second
-	return now.Add(-min(delay, delayMax))
+	return happened(now, number(v, radius.AcctDelayTime))
+}
+
+func happened(now time.Time, delaySeconds uint32) time.Time {
+	return now.Add(-min(time.Duration(delaySeconds)*time.Second, delayMax))
 }
 
 func (q *request) accountingInput(now time.Time, kind uint32, in *step.AccountingInput) {
-	v := &q.view
-	big := func(low, high radius.Type) uint64 {
-		return uint64(number(v, high))<<32 | uint64(number(v, low))
-	}
 	q.attributes(&in.Attributes)
-	update, _ := v.AVPair("nas-update")
-	in.Kind, in.At = kind, eventTime(now, v)
-	in.SessionTime = number(v, radius.AcctSessionTime)
-	in.InOctets = big(radius.AcctInputOctets, radius.AcctInputGigawords)
-	in.OutOctets = big(radius.AcctOutputOctets, radius.AcctOutputGigawords)
-	in.InPackets = uint64(number(v, radius.AcctInputPackets))
-	in.OutPackets = uint64(number(v, radius.AcctOutputPackets))
-	in.Cause = number(v, radius.AcctTerminateCause)
-	in.NASUpdate = string(update) == "true"
+	var delay, inLow, inHigh, outLow, outHigh, inPackets, outPackets uint32
+	for t, value := range q.view.Attrs() {
+		switch t {
+		case radius.AcctDelayTime:
+			firstNumber(&delay, value)
+		case radius.AcctSessionTime:
+			firstNumber(&in.SessionTime, value)
+		case radius.AcctInputOctets:
+			firstNumber(&inLow, value)
+		case radius.AcctInputGigawords:
+			firstNumber(&inHigh, value)
+		case radius.AcctOutputOctets:
+			firstNumber(&outLow, value)
+		case radius.AcctOutputGigawords:
+			firstNumber(&outHigh, value)
+		case radius.AcctInputPackets:
+			firstNumber(&inPackets, value)
+		case radius.AcctOutputPackets:
+			firstNumber(&outPackets, value)
+		case radius.AcctTerminateCause:
+			firstNumber(&in.Cause, value)
+		}
+	}
+	in.Kind, in.At = kind, happened(now, delay)
+	in.InOctets, in.OutOctets = uint64(inHigh)<<32|uint64(inLow), uint64(outHigh)<<32|uint64(outLow)
+	in.InPackets, in.OutPackets = uint64(inPackets), uint64(outPackets)
+	if kind == step.AcctStop {
+		update, _ := q.view.AVPair("nas-update")
+		in.NASUpdate = string(update) == "true"
+	}
 }
 
 // accountingEvent is one record about one session; one that is of no known kind means
@@ -126,8 +129,7 @@ func (ev *accountingEvent) done(c *core, err error) {
 		q.drop(now, dropStorage)
 		return
 	}
-	reply, fault := accountingReply(q.reply[:0], q)
-	if fault != nil {
+	if q.accountingReply() != nil {
 		q.drop(now, dropReply)
 		return
 	}
@@ -141,7 +143,7 @@ func (ev *accountingEvent) done(c *core, err error) {
 		q.drop(now, dropTableFull) // not kept, so not acknowledged: the NAS may go elsewhere
 		return
 	}
-	q.answer(now, reply)
+	c.answer(q)
 	e.latency.accounting.observe(now.Sub(q.received))
 }
 
@@ -219,8 +221,7 @@ func (ev *nasEvent) done(c *core, err error) {
 		ev.q.drop(now, dropStorage)
 		return
 	}
-	reply, fault := accountingReply(ev.q.reply[:0], ev.q)
-	if fault != nil {
+	if ev.q.accountingReply() != nil {
 		ev.q.drop(now, dropReply)
 		return
 	}
@@ -229,5 +230,5 @@ func (ev *nasEvent) done(c *core, err error) {
 		d.Reason = s.EndCause
 		e.livelog.Add(d)
 	}
-	ev.q.answer(now, reply)
+	c.answer(ev.q)
 }

@@ -34,44 +34,42 @@ const aclRoom = 2 + aclStateLen
 
 // aclDownload answers a request for a downloadable ACL. It must carry a valid
 // Message-Authenticator and say what it is, or there is silence.
-func (e *Engine) aclDownload(now time.Time, dst []byte, q *request) []byte {
+func (e *Engine) aclDownload(now time.Time, q *request) fate {
 	v := &q.view
 	name := text(v, radius.UserName)
 	event, _ := v.AVPair("aaa:event")
 	if !v.HasMessageAuthenticator() || string(event) != "acl-download" {
 		q.drop(now, dropACLDownload)
-		return dst
+		return ended
 	}
 	row := e.row(&sessions.Session{NAS: q.nas.Name, UserName: name, Server: q.late.To().Addr()}, record.KindDACL, record.Passed, "")
-	reply, err := e.aclReply(q, name, row)
-	if err != nil {
+	if err := e.aclReply(q, name, row); err != nil {
 		q.drop(now, dropReply)
-		return dst
+		return ended
 	}
 	row.Elapsed = now.Sub(q.received)
 	e.livelog.Add(row)
-	q.token.Complete(now, reply)
-	return append(dst, reply...)
+	return answering
 }
 
-func (e *Engine) aclReply(q *request, name string, row *record.Decision) ([]byte, error) {
+func (e *Engine) aclReply(q *request, name string, row *record.Decision) error {
 	acl, ok := q.snap.Authz.DACL(name)
 	from, stateOK := e.aclPosition(q, name)
 	if !ok || !stateOK || from >= len(acl.Lines) {
 		row.Status, row.Details = record.Failed, "Downloadable ACL refused"
 		row.Reason = q.aclRefusal(name, stateOK)
 		q.counters.rejects.Add(1)
-		return rejectReply(nil, q, nil)
+		return q.rejectReply(nil)
 	}
 	to := aclPart(q, acl, from)
 	if to == len(acl.Lines) {
 		row.Details = fmt.Sprintf("Downloadable ACL sent, %d entries", len(acl.Lines))
 		q.counters.accepts.Add(1)
-		return aclPacket(q, radius.AccessAccept, acl, from, to, nil)
+		return q.aclPacket(radius.AccessAccept, acl, from, to, nil)
 	}
 	row.Details = fmt.Sprintf("Downloadable ACL, entries %d to %d of %d sent", from+1, to, len(acl.Lines))
 	q.counters.challenges.Add(1)
-	return aclPacket(q, radius.AccessChallenge, acl, from, to, e.aclState(name, to))
+	return q.aclPacket(radius.AccessChallenge, acl, from, to, e.aclState(name, to))
 }
 
 // aclRefusal is why there is nothing to download. An old version is asked for when the
@@ -100,14 +98,14 @@ func aclPart(q *request, acl *authz.DACL, from int) int {
 	return to
 }
 
-func aclPacket(q *request, code radius.Code, acl *authz.DACL, from, to int, state []byte) ([]byte, error) {
-	b := radius.Begin(nil, code, q.view.Identifier())
+func (q *request) aclPacket(code radius.Code, acl *authz.DACL, from, to int, state []byte) error {
+	q.builder = radius.Begin(q.dst, code, q.view.Identifier())
 	for i := from; i < to; i++ {
-		b.AVPair("ip:inacl#"+strconv.Itoa(i+1), acl.Lines[i])
+		q.builder.AVPair("ip:inacl#"+strconv.Itoa(i+1), acl.Lines[i])
 	}
-	b.Bytes(radius.State, state)
-	b.Copy(&q.view, radius.ProxyState)
-	return q.nas.Key.SealReply(&b, q.view.Authenticator())
+	q.builder.Bytes(radius.State, state)
+	q.builder.Copy(&q.view, radius.ProxyState)
+	return q.builder.Err()
 }
 
 func (e *Engine) aclState(name string, entries int) []byte {

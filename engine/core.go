@@ -11,6 +11,7 @@ import (
 
 	"sallyport/engine/record"
 	"sallyport/engine/step"
+	"sallyport/netio/radius"
 	"sallyport/sessions"
 	"sallyport/sessions/store"
 )
@@ -72,11 +73,12 @@ type core struct {
 	reports     []postureRow
 	frames      []*frame
 	framed      int // frames in use
+	answers     []*request
+	sums        radius.Batch
 	published   time.Time
 
 	unsent    map[sessions.ID]struct{} // changes that the CoA engine had no room for
 	unsettled []settlement             // answers of NASes that the journal had no room for
-	decisions uint64
 	chance    chance
 	nextTick  time.Time
 	nextTrim  time.Time
@@ -255,6 +257,7 @@ func (c *core) take(now time.Time, group []event) {
 	for _, ev := range group {
 		ev.done(c, err)
 	}
+	c.send()
 	for i, ev := range group {
 		if r, ok := ev.(carrier); ok {
 			q := r.request()
@@ -266,6 +269,29 @@ func (c *core) take(now time.Time, group []event) {
 	clear(c.pending)
 	clear(c.pendingAcct)
 	c.order, c.reports, c.framed = c.order[:0], c.reports[:0], 0
+}
+
+// answer has the reply of a request sent with the others of the group.
+func (c *core) answer(q *request) { c.answers = append(c.answers, q) }
+
+// send seals the group's replies side by side and sends them late.
+func (c *core) send() {
+	c.sums.Reset()
+	for i, q := range c.answers {
+		var err error
+		if q.sealed, err = c.sums.Seal(q.nas.Key, &q.builder, q.view.Authenticator()); err != nil {
+			q.drop(c.published, dropReply)
+			c.answers[i] = nil
+		}
+	}
+	c.sums.Run()
+	for i, q := range c.answers {
+		if q != nil {
+			q.answer(c.published)
+			c.answers[i] = nil
+		}
+	}
+	c.answers = c.answers[:0]
 }
 
 // commit makes the group durable. The batch is the store's and tells the records'
@@ -299,16 +325,17 @@ func (c *core) commit() (*store.Batch, error) {
 // publish makes the group visible: the table first, then whoever waits for it.
 func (c *core) publish(now time.Time, batch *store.Batch) {
 	rules := &c.e.snapshot().Rules
-	for i, id := range c.order {
+	for _, id := range c.order {
 		v := c.pending[id]
 		if v.next == nil {
 			c.table.Delete(id)
 			c.e.hub.forget(id)
 			continue
 		}
-		c.table.PutRecord(keepSession(v.next), batch.Record(i))
-		c.table.Schedule(keep(id), step.Deadline(v.next, rules))
+		c.table.Put(v.next)
+		c.table.Schedule(id, step.Deadline(v.next, rules))
 		if s := v.next; s.Change != nil && (v.before == nil || v.before.Change == nil || v.before.Change.Serial != s.Change.Serial) {
+			c.e.pushes.Add(1)
 			c.sendChange(now, c.own(v))
 		}
 		c.e.hub.changed(v.before, v.next)
@@ -458,14 +485,8 @@ func (r *chance) take(n int) []byte {
 	return r.octets[from : from+n : from+n]
 }
 
-// decision is the number of one more decision.
-func (c *core) decision() uint64 {
-	c.decisions++
-	return c.decisions
-}
-
 func (c *core) decisionID(now time.Time) string {
-	return record.NewID(now, c.e.run, c.decision())
+	return record.NewID(now, c.e.run, c.e.decision())
 }
 
 // full says that the table is at its configured limit.

@@ -32,7 +32,6 @@ import (
 	"sallyport/engine/record"
 	"sallyport/engine/step"
 	"sallyport/netio/dup"
-	"sallyport/netio/udp"
 	"sallyport/ops/clock"
 	"sallyport/ops/config"
 	"sallyport/sessions"
@@ -45,9 +44,9 @@ const (
 	// some 20 ms; at four workers the last of 256 waits about 1.3 s, under the 2 s after
 	// which a NAS sends again (RFC 5080 section 2.2.1).
 	poolQueue = 256
-	// spareMax bounds the requests that are kept for use: those that wait, those that are
+	// sparesMax bounds the requests that are kept for use: those that wait, those that are
 	// in work, and what the loops hold.
-	spareMax = 2 * queueMax
+	sparesMax = 2 * queueMax
 	// rememberedMax bounds the verified passwords that are remembered.
 	rememberedMax = 1 << 20
 	// memoOctets bounds the memory of authorization decisions.
@@ -79,7 +78,9 @@ type Engine struct {
 	memory    *authn.Memory
 	memo      *authz.Memo
 	pool      *authn.Pool
-	dups      []*dup.Cache // one for each loop
+	loops     []*loop
+	decisions atomic.Uint64
+	pushes    atomic.Uint64 // changes of authorization that were published
 	table     *sessions.Table
 	journal   *store.Store
 	core      *core
@@ -119,7 +120,7 @@ func Open(opts Options) (*Engine, error) {
 	e := &Engine{
 		opts: opts, log: log, clock: opts.Clock, run: randomRun(),
 		counters: newCounters(), livelog: record.NewRing(snap.Config.Records.Livelog),
-		spare: newRing[*request](spareMax), memory: authn.NewMemory(rememberedMax), hub: newHub(), table: sessions.NewTable(),
+		spare: newRing[*request](sparesMax), memory: authn.NewMemory(rememberedMax), hub: newHub(), table: sessions.NewTable(),
 		stopCore: make(chan struct{}), coreDone: make(chan struct{}), started: opts.Clock.Now(),
 	}
 	if e.memo, err = authz.NewMemo(memoOctets); err != nil {
@@ -129,7 +130,7 @@ func Open(opts Options) (*Engine, error) {
 	e.suppress, e.latency = newSuppressor(e.livelog), newLatencies()
 	e.pool = authn.NewPool(poolWorkers(), poolQueue)
 	for range runtime.GOMAXPROCS(0) {
-		e.dups = append(e.dups, dup.NewCache(dup.Config{}))
+		e.loops = append(e.loops, &loop{e: e, dups: dup.NewCache(dup.Config{})})
 	}
 	snap.bind(e.memory, e.memo, e.counters)
 	e.snap.Store(snap)
@@ -203,23 +204,8 @@ func (e *Engine) resume() {
 	})
 }
 
-// ServeBatch answers a batch of datagrams (udp.Handler).
-func (e *Engine) ServeBatch(loop int, batch []udp.Datagram) {
-	now := e.clock.Now()
-	for i := range batch {
-		if d := &batch[i]; d.Role == RoleAccounting {
-			e.Accounting(now, loop, d)
-		} else {
-			e.Access(now, loop, d)
-		}
-	}
-}
-
-// Roles of a listening socket.
-const (
-	RoleAuthentication = iota
-	RoleAccounting
-)
+// decision is the number of one more decision.
+func (e *Engine) decision() uint64 { return e.decisions.Add(1) }
 
 // trouble says that the journal takes nothing, once in a while and not per packet.
 func (e *Engine) trouble(now time.Time, err error) {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"encoding/binary"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -62,9 +64,13 @@ func number(v *radius.View, t radius.Type) uint32 {
 // one walk: of an attribute that is there twice the first counts. It does not resolve the
 // session: see core.resolve.
 func (q *request) attributes(a *step.Attributes) {
-	*a = step.Attributes{NAS: q.nas.Name, NASAddress: q.late.From().Addr(), Server: q.late.To().Addr()}
+	*a = step.Attributes{NAS: q.nas.Name, NASAddress: q.late.From().Addr(), Server: q.late.To().Addr(), MACs: q.macs[:0]}
 	for t, value := range q.view.Attrs() {
 		switch t {
+		case radius.VendorSpecific:
+			q.vendor(value, a)
+		case radius.UserName:
+			first(&a.UserName, value)
 		case radius.NASIdentifier:
 			first(&a.NASIdentifier, value)
 		case radius.NASPortID:
@@ -75,31 +81,24 @@ func (q *request) attributes(a *step.Attributes) {
 			first(&a.CallingStationID, value)
 		case radius.CalledStationID:
 			first(&a.CalledStationID, value)
-		case radius.UserName:
-			first(&a.UserName, value)
-		}
-	}
-	v := &q.view
-	a.NASPort, a.NASPortType = number(v, radius.NASPort), number(v, radius.NASPortType)
-	a.ServiceType = number(v, radius.ServiceType)
-	for _, t := range [...]radius.Type{radius.NASIPv6Address, radius.NASIPAddress} {
-		if ip, ok := v.Addr(t); ok {
-			a.NASIP = ip
-		}
-	}
-	if ip, ok := v.Addr(radius.FramedIPAddress); ok && ip.Is4() {
-		a.FramedIP = ip
-	}
-	if ip, ok := v.Addr(radius.FramedIPv6Address); ok && ip.Is6() {
-		a.FramedIPv6 = ip
-	}
-	a.MACs = q.macs[:0]
-	for vt, value := range v.VendorAttrs() {
-		switch {
-		case vt.Vendor == radius.VendorCisco && vt.Type == radius.CiscoAVPair:
-			q.pair(value, a)
-		case vt.Vendor == radius.VendorASA && vt.Type == radius.ASATunnelGroupName:
-			first(&a.TunnelGroup, value)
+		case radius.NASPort:
+			firstNumber(&a.NASPort, value)
+		case radius.NASPortType:
+			firstNumber(&a.NASPortType, value)
+		case radius.ServiceType:
+			firstNumber(&a.ServiceType, value)
+		case radius.NASIPAddress:
+			a.NASIP = netip4(value, a.NASIP)
+		case radius.NASIPv6Address:
+			if len(value) == 16 && !a.NASIP.IsValid() {
+				a.NASIP = netip.AddrFrom16([16]byte(value))
+			}
+		case radius.FramedIPAddress:
+			a.FramedIP = netip4(value, a.FramedIP)
+		case radius.FramedIPv6Address:
+			if len(value) == 16 && !a.FramedIPv6.IsValid() {
+				a.FramedIPv6 = netip.AddrFrom16([16]byte(value))
+			}
 		}
 	}
 	if len(a.MACs) == 0 {
@@ -110,6 +109,32 @@ func (q *request) attributes(a *step.Attributes) {
 	if a.ID == "" {
 		a.ID = q.classID()
 	}
+}
+
+// vendor reads one Vendor-Specific.
+func (q *request) vendor(value []byte, a *step.Attributes) {
+	for vt, value := range radius.VendorAttributes(value) {
+		switch {
+		case vt.Vendor == radius.VendorCisco && vt.Type == radius.CiscoAVPair:
+			q.pair(value, a)
+		case vt.Vendor == radius.VendorASA && vt.Type == radius.ASATunnelGroupName:
+			first(&a.TunnelGroup, value)
+		}
+	}
+}
+
+func firstNumber(at *uint32, value []byte) {
+	if *at == 0 && len(value) == 4 {
+		*at = binary.BigEndian.Uint32(value)
+	}
+}
+
+// netip4 is the value as an IPv4 address, unless there is one already.
+func netip4(value []byte, have netip.Addr) netip.Addr {
+	if len(value) != 4 || have.Is4() {
+		return have
+	}
+	return netip.AddrFrom4([4]byte(value))
 }
 
 func first(at *string, value []byte) {

@@ -1,56 +1,67 @@
 package engine
 
 import (
+	"time"
+
 	"sallyport/coa/recipe"
 	"sallyport/engine/authz"
 	"sallyport/netio/radius"
 	"sallyport/sessions"
 )
 
+// Replies are made in q.builder, behind q.dst, and sealed later: the loop and the core
+// seal many at once.
+
 // acceptReply is the Access-Accept that gives a session its profile, in the words of
 // its NAS. Message-Authenticator comes first, Proxy-State last.
-func (e *Engine) acceptReply(dst []byte, q *request, s *sessions.Session, p *authz.Profile) ([]byte, error) {
-	b := radius.Begin(dst, radius.AccessAccept, q.view.Identifier())
+func (e *Engine) acceptReply(q *request, s *sessions.Session, p *authz.Profile) error {
+	q.builder = radius.Begin(q.dst, radius.AccessAccept, q.view.Identifier())
 	grant := q.grant(e, s, p)
-	if err := q.nas.Recipe.AppendAccess(&b, &grant); err != nil {
-		return nil, err
+	if err := q.nas.Recipe.AppendAccess(&q.builder, &grant); err != nil {
+		return err
 	}
-	b.Copy(&q.view, radius.ProxyState)
-	return q.nas.Key.SealReply(&b, q.view.Authenticator())
+	q.builder.Copy(&q.view, radius.ProxyState)
+	return q.builder.Err()
 }
 
 // rejectReply is an Access-Reject. Only what explains itself to the person goes along
 // (RFC 2865 section 4.3), and nothing next to EAP.
-func rejectReply(dst []byte, q *request, p *authz.Profile) ([]byte, error) {
-	b := radius.Begin(dst, radius.AccessReject, q.view.Identifier())
+func (q *request) rejectReply(p *authz.Profile) error {
+	q.builder = radius.Begin(q.dst, radius.AccessReject, q.view.Identifier())
 	if p != nil {
 		for _, a := range p.Attributes {
 			if a.Vendor == 0 && radius.Type(a.Type) == radius.ReplyMessage {
-				b.Bytes(radius.ReplyMessage, a.Value)
+				q.builder.Bytes(radius.ReplyMessage, a.Value)
 			}
 		}
 	}
-	b.Copy(&q.view, radius.ProxyState)
-	return q.nas.Key.SealReply(&b, q.view.Authenticator())
+	q.builder.Copy(&q.view, radius.ProxyState)
+	return q.builder.Err()
 }
 
 // accountingReply has no attributes but Proxy-State (RFC 2866 section 4.2).
-func accountingReply(dst []byte, q *request) ([]byte, error) {
-	b := radius.Begin(dst, radius.AccountingResponse, q.view.Identifier())
-	b.Copy(&q.view, radius.ProxyState)
-	return q.nas.Key.SealReply(&b, q.view.Authenticator())
+func (q *request) accountingReply() error {
+	q.builder = radius.Begin(q.dst, radius.AccountingResponse, q.view.Identifier())
+	q.builder.Copy(&q.view, radius.ProxyState)
+	return q.builder.Err()
 }
 
-// statusReply answers a Status-Server, which no one else's work waits for (RFC 5997).
-func (e *Engine) statusReply(dst []byte, q *request, code radius.Code) []byte {
-	b := radius.BeginWith(dst, code, q.view.Identifier(), true)
-	b.Copy(&q.view, radius.ProxyState)
-	reply, err := q.nas.Key.SealReply(&b, q.view.Authenticator())
+// status answers a Status-Server, which no one else's work waits for (RFC 5997).
+func (q *request) status(code radius.Code) fate {
+	q.builder = radius.BeginWith(q.dst, code, q.view.Identifier(), true)
+	q.builder.Copy(&q.view, radius.ProxyState)
+	return answering
+}
+
+// finish seals the reply alone and sends it late.
+func (q *request) finish(now time.Time) {
+	pkt, err := q.nas.Key.SealReply(&q.builder, q.view.Authenticator())
 	if err != nil {
-		q.counters.drop(q.received, dropReply)
-		return dst
+		q.drop(now, dropReply)
+		return
 	}
-	return reply
+	q.sealed = pkt
+	q.answer(now)
 }
 
 // grant makes a profile concrete for the session that q logs in, in the memory of q:

@@ -31,10 +31,16 @@ type request struct {
 	buf   []byte // the packet
 	text  []byte // text made for it: canonical names, rows
 	url   []byte // of the redirect
-	reply []byte
+	reply []byte // room for a reply that is made later
 	class [2][]byte
 	macs  [macsMax]string
 	row   record.Decision
+	kept  []byte // a row that may become true
+
+	check, reveal int            // numbers of what is queued for the packet in the loop's sums
+	dst           []byte         // where the reply goes
+	builder       radius.Builder // the reply that is being made
+	sealed        []byte         // and made
 
 	login loginEvent
 	acct  accountingEvent
@@ -43,17 +49,6 @@ type request struct {
 
 // requestRoom is what most packets and their text take; a longer one makes it grow once.
 const requestRoom = 512
-
-// newRequest is a request for d, one that was used before when there is one.
-func (e *Engine) newRequest(snap snapshot, nas *policy.NAS, n *nasCounters, now time.Time, d *udp.Datagram) *request {
-	q, ok := e.spare.take()
-	if !ok {
-		q = &request{buf: make([]byte, 0, requestRoom), text: make([]byte, 0, requestRoom), reply: make([]byte, 0, requestRoom)}
-	}
-	q.snap, q.nas, q.counters, q.received, q.late = snap, nas, n, now, d.Late()
-	q.buf, q.text, q.token = append(q.buf[:0], d.Data...), q.text[:0], dup.Token{}
-	return q
-}
 
 // release gives a request back. Nothing of it may be used afterwards.
 func (e *Engine) release(q *request) {
@@ -64,9 +59,9 @@ func (e *Engine) release(q *request) {
 // duplicate asks whether the request was seen before (RFC 5080 section 2.2.2). True
 // means that nothing is left to do: a reply that is known has been put into d. Only
 // packets that passed verification come here.
-func (q *request) duplicate(e *Engine, now time.Time, loop int, d *udp.Datagram) bool {
+func (q *request) duplicate(seen *dup.Cache, now time.Time, d *udp.Datagram) bool {
 	a := [16]byte(q.view.Authenticator())
-	verdict, token, reply := e.dups[loop%len(e.dups)].Check(now, d.From, d.Listed, q.view.Identifier(), &a, d.Reply)
+	verdict, token, reply := seen.Check(now, d.From, d.Listed, q.view.Identifier(), &a, d.Reply)
 	switch verdict {
 	case dup.Replay:
 		q.counters.duplicates.Add(1)
@@ -81,10 +76,10 @@ func (q *request) duplicate(e *Engine, now time.Time, loop int, d *udp.Datagram)
 	return false
 }
 
-// answer sends the reply and keeps it for retransmissions.
-func (q *request) answer(now time.Time, reply []byte) {
-	q.token.Complete(now, reply)
-	q.late.Send(reply)
+// answer sends the sealed reply late and keeps it for retransmissions.
+func (q *request) answer(now time.Time) {
+	q.token.Complete(now, q.sealed)
+	q.late.Send(q.sealed)
 }
 
 // drop gives no answer. A retransmission may try again.
@@ -95,6 +90,9 @@ func (q *request) drop(now time.Time, why dropReason) {
 
 // alias is the text that b holds, for as long as b is left alone.
 func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// keepRow notes a row that is added to the live log later, or not at all.
+func (q *request) keepRow(d *record.Decision) { q.kept = record.AppendRow(q.kept[:0], d) }
 
 // say joins words into one text that lives as long as the request.
 func (q *request) say(words ...string) string {

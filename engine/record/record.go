@@ -13,7 +13,6 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"time"
-	"unsafe"
 )
 
 // Kind says what a row of the live log is about.
@@ -80,9 +79,6 @@ func (d *Decision) texts() [22]*string {
 		&d.PostureStatus, &d.Server, &d.SessionID, &d.Revision, &d.Sent, &d.Answered,
 	}
 }
-
-// alias is the text that b holds, for as long as b is left alone.
-func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // AppendID appends a decision id, made of the time and a number that is unique for the
 // run: 25 octets that sort as the decisions were made.

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sallyport/netio/radius"
+	"sallyport/netio/udp"
+)
+
+// feeder drives the engine as a loop of the reactor does, without a socket and without
+// memory of its own: what is allocated while packets flow is the appliance's.
+type feeder struct {
+	e     *Engine
+	out   *udp.Outbox
+	batch []udp.Datagram
+	late  atomic.Int64
+	woken chan struct{}
+}
+
+func newFeeder(e *Engine) *feeder {
+	f := &feeder{e: e, woken: make(chan struct{}, 1), batch: make([]udp.Datagram, 0, udp.BatchMax)}
+	f.out = udp.NewOutbox(lateQueue, func() {
+		select {
+		case f.woken <- struct{}{}:
+		default:
+		}
+	})
+	return f
+}
+
+// run feeds the packets in batches and waits for the late answers. It returns how many
+// were answered in all.
+func (f *feeder) run(t testing.TB, from netip.AddrPort, role int, packets [][]byte, datagrams []udp.Datagram, late int) (answers int) {
+	f.late.Store(0)
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	drain := func() { f.out.Drain(func(udp.Late, []byte) { f.late.Add(1) }) }
+	for i := 0; i < len(packets); i += udp.BatchMax {
+		batch := datagrams[i:min(i+udp.BatchMax, len(packets))]
+		f.e.ServeBatch(0, batch)
+		for k := range batch {
+			if len(batch[k].Reply) > 0 {
+				answers++
+			}
+		}
+		drain()
+	}
+	for int(f.late.Load()) < late {
+		select {
+		case <-f.woken:
+			drain()
+		case <-deadline.C:
+			t.Fatalf("%d of %d late answers", f.late.Load(), late)
+		}
+	}
+	return answers + int(f.late.Load())
+}
+
+// allocations is what one packet allocates, once the memories have grown.
+func (r *rig) allocations(from netip.AddrPort, role int, answered bool, make func(n int) []byte) float64 {
+	r.t.Helper()
+	const warm, measured = 4096, 4096
+	f := newFeeder(r.e)
+	build := func(first, n int) ([][]byte, []udp.Datagram) {
+		packets, datagrams := [][]byte{}, []udp.Datagram{}
+		for i := range n {
+			p := make(first + i)
+			packets = append(packets, p)
+			// Every 256 identifiers another source port, as NASes do it.
+			at := netip.AddrPortFrom(from.Addr(), uint16(20000+(first+i)/256))
+			datagrams = append(datagrams, udp.NewDatagram(f.out, udp.Listener{Role: role}, role, at, netip.MustParseAddrPort("192.0.2.1:1812"), p))
+		}
+		return packets, datagrams
+	}
+	run := func(packets [][]byte, datagrams []udp.Datagram) {
+		before := r.answered()
+		f.run(r.t, from, role, packets, datagrams, 0)
+		r.idle()
+		f.out.Drain(func(udp.Late, []byte) {})
+		if n := int(r.answered() - before); answered && n != len(packets) {
+			r.t.Fatalf("%d of %d answered", n, len(packets))
+		}
+	}
+	run(build(0, warm))
+	packets, datagrams := build(warm, measured)
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run(packets, datagrams)
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / measured
+}
+
+func (r *rig) answered() (n uint64) {
+	r.e.counters.each(func(_ string, c *nasCounters) {
+		n += c.accepts.Load() + c.rejects.Load() + c.challenges.Load() + c.accounting.Load()
+	})
+	return n
+}
+
+// TestAPacketAllocatesNothing holds the whole way of a packet to that, from the datagram
+// to the reply: session, decision, journal, live log and metrics included. What is left
+// are the journal's group commits, shared by all packets of a group.
+func TestAPacketAllocatesNothing(t *testing.T) {
+	r := newRig(t, 1700)
+	r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit)) // the password is remembered
+	r.e.memory.Wait()
+	id := func(n int) string { return fmt.Sprintf("0a30426f%016x", n) }
+	garbage := make([]byte, 60)
+	garbage[0], garbage[3] = byte(radius.AccessRequest), 60
+	for _, c := range []struct {
+		what     string
+		from     netip.AddrPort
+		role     int
+		answered bool
+		most     float64
+		make     func(n int) []byte
+	}{
+		{"the same login again", asaAddr, RoleAuthentication, true, 0.01, func(int) []byte { return r.pap("cisco", "cisco", audit) }},
+		{"a login of a new session", asaAddr, RoleAuthentication, true, 4, func(n int) []byte { return r.pap("cisco", "cisco", id(n)) }},
+		{"a wrong user", asaAddr, RoleAuthentication, true, 0.01, func(int) []byte {
+			b := r.request(radius.AccessRequest)
+			b.Text(radius.UserName, "cisco")
+			b.Bytes(radius.CHAPPassword, make([]byte, 17))
+			return r.seal(&b)
+		}},
+		{"MAB", iosAddr, RoleAuthentication, true, 0.5, func(int) []byte { return r.mab() }},
+		{"accounting", asaAddr, RoleAccounting, true, 4, func(n int) []byte {
+			return r.acct(3, id(n), func(b *radius.Builder) { b.U32(radius.AcctSessionTime, uint32(n)) })
+		}},
+		{"Status-Server", asaAddr, RoleAuthentication, false, 0.01, func(int) []byte { b := r.request(radius.StatusServer); return r.seal(&b) }},
+		{"another NAS's", netip.MustParseAddrPort("203.0.113.9:1"), RoleAuthentication, false, 0.01, func(int) []byte { return r.pap("cisco", "cisco", audit) }},
+		{"a wrong secret", asaAddr, RoleAuthentication, false, 0.01, func(int) []byte { p := r.pap("cisco", "cisco", audit); p[25] ^= 1; return p }},
+		{"garbage", asaAddr, RoleAuthentication, false, 0.01, func(int) []byte { return garbage }},
+	} {
+		if n := r.allocations(c.from, c.role, c.answered, c.make); n > c.most {
+			t.Errorf("%s: %.3f allocations a packet, want %.2f at most", c.what, n, c.most)
+		} else {
+			t.Logf("%s: %.4f allocations a packet", c.what, n)
+		}
+	}
+}
+
+// mab is a printer at a switch.
+func (r *rig) mab() []byte {
+	b := r.request(radius.AccessRequest)
+	b.Text(radius.UserName, "000c29c9d999")
+	b.U32(radius.ServiceType, serviceCallCheck)
+	b.Text(radius.CallingStationID, "00-0C-29-C9-D9-99")
+	b.U32(radius.NASPortType, 15)
+	b.Addr(radius.NASIPAddress, netip.MustParseAddr("127.0.0.2"))
+	b.AVPair("audit-session-id", "0A30426F0000000000000001")
+	return r.seal(&b)
+}
