@@ -32,6 +32,7 @@ const (
 	portsMax   = 512              // source ports; some 160 octets of every slot's buffer are used
 	nasesMax   = 15               // emulated NASes, see nasSource; a storm comes from one more
 	rateMax    = 5_000_000        // requests a second, beyond what loopback carries
+	madeMax    = 64               // requests kept for each identifier of a port
 	requestMax = 512              // octets of an emulated request
 	replyMax   = 4096             // RFC 2865 section 3
 )

@@ -1,35 +1,50 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"text/tabwriter"
+	"slices"
 	"time"
 )
 
 // Comparison says how servers are compared.
 type Comparison struct {
+	Peers   []string      // of Peers
 	Program string        // the appliance
 	Rounds  int           // in each, every server has one turn
 	Turn    time.Duration // of sending
 	Window  int           // at each of the scenario's source ports; 0: the scenario's own
-	Out     string        // directory for every turn's result; empty: none
+	Out     string        // directory for results; empty: none
+	Command string        // as it was typed, for the results
 }
+
+// Peers are what the appliance is compared with: FreeRADIUS with its default threads and
+// tuned; our reactor with nothing behind it; the server of layeh.com/radius; and itself,
+// overloaded.
+var Peers = []string{peerFreeRADIUS, peerEcho, peerLayeh, peerOverload}
+
+const (
+	peerFreeRADIUS = "freeradius"
+	peerEcho       = "echo"
+	peerLayeh      = "layeh"
+	peerOverload   = "overload"
+)
 
 // Limits of a comparison.
 const (
 	roundsMax = 100
 	turnMax   = time.Minute
 	triesMax  = 4 // of one turn, until it is not dirty; the cleanest counts
+	// retryShare is what retries may take altogether, in the time that the turns take.
+	retryShare = 1.0
+	// overloadRounds are fewer: each finds the knee first and takes five turns' time.
+	overloadRounds = 3
 )
 
-// Dirty is what the core of a server may lose to others during a turn, as a share, until
-// the turn is marked: the host's steal and other processes together.
+// Dirty is what a turn may lose to others, as a share of a CPU, until it is marked: see
+// disturbance.
 const Dirty = 0.05
 
 // lane is one server with one scenario: its sockets stay open from round to round.
@@ -38,14 +53,17 @@ type lane struct {
 	server *Server
 	attack *attack
 	turns  []*Result
+	tries  int
 }
 
-// contest is the lanes of one comparison.
+// contest is the lanes of one comparison and the servers behind them.
 type contest struct {
-	r     *Runner
-	how   Comparison
-	lanes []*lane
-	out   io.Writer
+	r       *Runner
+	how     Comparison
+	out     io.Writer
+	servers []*Server
+	lanes   []*lane
+	spare   time.Duration // that retries may still take
 }
 
 func (c *Comparison) check() error {
@@ -55,44 +73,66 @@ func (c *Comparison) check() error {
 	if c.Turn <= 0 || c.Turn > turnMax {
 		return fmt.Errorf("the length of a turn: %s, and may be up to %s", c.Turn, turnMax)
 	}
+	for _, p := range c.Peers {
+		if !slices.Contains(Peers, p) {
+			return fmt.Errorf("there is no peer %q; there are %v", p, Peers)
+		}
+	}
 	return nil
 }
 
-// add opens a lane, warms its server, and freezes it until its turn.
-func (c *contest) add(ctx context.Context, name string, server *Server, s *Scenario) error {
+func (c *contest) with(peer string) bool { return slices.Contains(c.how.Peers, peer) }
+
+// end closes the sockets and stops the servers.
+func (c *contest) end() error {
+	var err error
+	for _, l := range c.lanes {
+		l.attack.close()
+	}
+	for _, s := range c.servers {
+		err = errors.Join(err, s.Stop())
+	}
+	return err
+}
+
+// start keeps a server that has just been started, frozen until its turn.
+func (c *contest) start(s *Server, err error) (*Server, error) {
+	if err != nil {
+		return nil, err
+	}
+	c.servers = append(c.servers, s)
+	return s, s.freeze()
+}
+
+// add opens a lane and warms its server.
+func (c *contest) add(ctx context.Context, name string, server *Server, s *Scenario) (*lane, error) {
 	s.Time, s.Count, s.Rate = c.how.Turn, 0, 0
 	if c.how.Window > 0 {
 		s.Window = c.how.Window
 	}
 	a, err := c.r.open(s, &server.Target)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	c.lanes = append(c.lanes, &lane{name: name, server: server, attack: a})
-	if server.frozen {
-		if err := server.thaw(); err != nil {
-			return err
-		}
+	l := &lane{name: name, server: server, attack: a}
+	c.lanes = append(c.lanes, l)
+	if err := server.thaw(); err != nil {
+		return nil, err
 	}
 	if err := a.warm(ctx); err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return server.freeze()
-}
-
-func (c *contest) close() {
-	for _, l := range c.lanes {
-		l.attack.close()
-	}
+	return l, server.freeze()
 }
 
 // play gives every lane its turns, round by round. The order changes from round to
 // round, so that none has always the same neighbour.
 func (c *contest) play(ctx context.Context) error {
+	c.spare = time.Duration(retryShare * float64(c.how.Turn) * float64(c.how.Rounds*len(c.lanes)))
 	for round := range c.how.Rounds {
 		for i := range c.lanes {
 			l := c.lanes[(i+round)%len(c.lanes)]
-			if err := l.turn(ctx); err != nil {
+			if err := c.turn(ctx, l); err != nil {
 				return fmt.Errorf("%s, round %d: %w", l.name, round+1, err)
 			}
 			last := l.turns[len(l.turns)-1]
@@ -104,16 +144,24 @@ func (c *contest) play(ctx context.Context) error {
 
 // turn thaws a server, measures it, and freezes it again. A turn that others disturbed
 // is taken again; when none was clean the one that was disturbed least counts, marked.
-func (l *lane) turn(ctx context.Context) error {
+func (c *contest) turn(ctx context.Context, l *lane) error {
 	if err := l.server.thaw(); err != nil {
 		return err
 	}
 	var best *Result
-	for range triesMax {
+	for try := range triesMax {
+		if try > 0 && c.spare < c.how.Turn {
+			break
+		}
+		begun := time.Now()
 		r, err := l.attack.measure(ctx)
 		if err != nil {
 			return err
 		}
+		if try > 0 {
+			c.spare -= time.Since(begun)
+		}
+		l.tries++
 		if best == nil || disturbance(r) < disturbance(best) {
 			best = r
 		}
@@ -125,72 +173,28 @@ func (l *lane) turn(ctx context.Context) error {
 	return l.server.freeze()
 }
 
-// disturbance is what the server's core lost to others, as a share.
-func disturbance(r *Result) float64 { return r.Used.Foreign + r.Used.Steal }
+// disturbance is what a turn lost to others, as a share of a CPU: what they and the host
+// took of the server's CPU, and what they took of the generator's if nothing was left
+// there.
+func disturbance(r *Result) float64 {
+	lost := r.Used.Foreign + r.Used.Steal
+	if r.Used.Generator+r.Used.Beside > 0.9 {
+		lost += r.Used.Beside
+	}
+	return lost
+}
 
 func dirty(r *Result) bool { return disturbance(r) > Dirty }
 
 // marks say what was wrong with a turn.
 func marks(r *Result) (text string) {
 	if dirty(r) {
-		text = fmt.Sprintf("  DIRTY (others %.0f%%, steal %.0f%%)", r.Used.Foreign*100, r.Used.Steal*100)
+		text = fmt.Sprintf("  DIRTY (others %.0f%%, steal %.0f%%, beside the generator %.0f%%)", r.Used.Foreign*100, r.Used.Steal*100, r.Used.Beside*100)
 	}
 	for _, m := range r.Missed {
 		text += "  MISSED " + m
 	}
 	return text
-}
-
-// of collects one number of every turn.
-func (l *lane) of(number func(*Result) float64) (all []float64) {
-	for _, r := range l.turns {
-		all = append(all, number(r))
-	}
-	return all
-}
-
-func rate(r *Result) float64      { return r.Rate }
-func serverCPU(r *Result) float64 { return r.ServerCPU }
-func allocs(r *Result) float64    { return r.Inside.Allocs }
-func p50(r *Result) float64       { return float64(r.Latency.P50) / 1000 }
-func p99(r *Result) float64       { return float64(r.Latency.P99) / 1000 }
-
-// table writes the medians and the spread of every lane.
-func (c *contest) table() error {
-	w := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "\nmedian [least..most] of %d turns of %s\tanswers/s\tserver CPU us\tp50 ms\tp99 ms\tdirty\tsent again\tnot answered\n", c.how.Rounds, c.how.Turn)
-	for _, l := range c.lanes {
-		dirties, again, lost := 0, uint64(0), uint64(0)
-		for _, r := range l.turns {
-			if dirty(r) {
-				dirties++
-			}
-			again += r.Counts.Retransmitted
-			lost += r.Counts.GivenUp + r.Counts.Unrepeated
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", l.name, spreadOf(l.of(rate)).format("%.0f"), spreadOf(l.of(serverCPU)).format("%.2f"),
-			spreadOf(l.of(p50)).format("%.2f"), spreadOf(l.of(p99)).format("%.2f"), dirties, again, lost)
-	}
-	return w.Flush()
-}
-
-// save writes every turn's result, a JSON object a line.
-func (c *contest) save(peer string) error {
-	if c.how.Out == "" {
-		return nil
-	}
-	if err := os.MkdirAll(c.how.Out, 0o755); err != nil {
-		return err
-	}
-	var text bytes.Buffer
-	for _, l := range c.lanes {
-		for _, r := range l.turns {
-			if err := r.JSON(&text); err != nil {
-				return err
-			}
-		}
-	}
-	return os.WriteFile(filepath.Join(c.how.Out, "compare-"+peer+".json"), text.Bytes(), 0o644)
 }
 
 // faults are objectives that a lane missed: a ratio of servers that do not answer as
@@ -206,3 +210,18 @@ func (c *contest) faults() error {
 	}
 	return errors.Join(all...)
 }
+
+// of collects one number of every turn.
+func (l *lane) of(number func(*Result) float64) (all []float64) {
+	for _, r := range l.turns {
+		all = append(all, number(r))
+	}
+	return all
+}
+
+func rate(r *Result) float64      { return r.Rate }
+func serverCPU(r *Result) float64 { return r.ServerCPU }
+func allocs(r *Result) float64    { return r.Inside.Allocs }
+func p50(r *Result) float64       { return float64(r.Latency.P50) / 1000 }
+func p99(r *Result) float64       { return float64(r.Latency.P99) / 1000 }
+func generator(r *Result) float64 { return r.Used.Generator }

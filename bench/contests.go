@@ -14,29 +14,6 @@ var ErrMissed = errors.New("figures were missed")
 // measured: enough that they outweigh the first answer.
 const duplicatesEach = 8
 
-// compared is what both comparisons share: servers that are stopped at the end.
-type compared struct {
-	contest
-	servers []*Server
-}
-
-func (c *compared) end() error {
-	c.close()
-	var err error
-	for _, s := range c.servers {
-		err = errors.Join(err, s.Stop())
-	}
-	return err
-}
-
-// server keeps one that has just been started.
-func (c *compared) server(s *Server, err error) (*Server, error) {
-	if s != nil {
-		c.servers = append(c.servers, s)
-	}
-	return s, err
-}
-
 // scenario is a built-in one.
 func scenario(name string) *Scenario {
 	s, err := LoadScenario(name)
@@ -46,141 +23,147 @@ func scenario(name string) *Scenario {
 	return s
 }
 
-// CompareFreeRADIUS runs the appliance and FreeRADIUS, both ways, in turn.
-func (r *Runner) CompareFreeRADIUS(ctx context.Context, how Comparison, out io.Writer) (err error) {
+// field is the lanes by what they are for; one that was not asked for is nil.
+type field struct {
+	auth, fresh, acct, repeated *lane // the appliance
+	threads, tuned              *lane // FreeRADIUS: logins
+	detail, detailTuned         *lane // FreeRADIUS: accounting
+	echo, layeh                 *lane
+	overloads                   []*Result
+}
+
+// Compare runs the appliance and its peers in turn on one CPU, and prints the figures.
+// The error is ErrMissed where one of them misses its target.
+func (r *Runner) Compare(ctx context.Context, how Comparison, out io.Writer) (err error) {
 	if err := how.check(); err != nil {
 		return err
 	}
-	c := &compared{contest: contest{r: r, how: how, out: out}}
+	c := &contest{r: r, how: how, out: out}
 	defer func() { err = errors.Join(err, c.end()) }()
-	users := scenario("auth").Users
-	// An appliance for each scenario: what one leaves to be compacted is not another's cost.
-	var ours [3]*Server
-	for i := range ours {
-		if ours[i], err = c.server(Appliance(ctx, how.Program, r.ServerCPU, users)); err != nil {
-			return err
-		}
-		if err := ours[i].freeze(); err != nil {
-			return err
-		}
-	}
-	threads, err := c.server(FreeRADIUS(ctx, FreeRADIUSDefault, r.ServerCPU, users))
-	if err != nil {
+	f := &field{}
+	if err := c.ours(ctx, f); err != nil {
 		return err
 	}
-	tuned, err := c.server(FreeRADIUS(ctx, FreeRADIUSTuned, r.ServerCPU, users))
-	if err != nil {
+	if err := c.theirs(ctx, f); err != nil {
 		return err
 	}
-	if err := errors.Join(threads.freeze(), tuned.freeze()); err != nil {
+	if err := c.play(ctx); err != nil {
 		return err
 	}
-	repeated := scenario("duplicate")
+	if err := c.overloads(ctx, f); err != nil {
+		return err
+	}
+	report := c.report(f)
+	if err := errors.Join(report.table(out), report.save(how.Out)); err != nil {
+		return err
+	}
+	return errors.Join(report.print(out), c.faults())
+}
+
+// ours starts an appliance for each scenario: what one leaves to be compacted is not
+// another's cost.
+func (c *contest) ours(ctx context.Context, f *field) error {
+	repeated, fresh := scenario("duplicate"), scenario("auth")
 	repeated.Again = duplicatesEach
+	fresh.Name, fresh.Fresh, fresh.Made = "auth-fresh", true, 0
 	for _, l := range []struct {
-		name string
-		of   *Server
-		s    *Scenario
+		name   string
+		s      *Scenario
+		to     **lane
+		wanted bool
 	}{
-		{"auth: sallyport", ours[0], scenario("auth")},
-		{"auth: freeradius default threads", threads, scenario("auth")},
-		{"auth: freeradius -s tuned", tuned, scenario("auth")},
-		{"accounting: sallyport, durable", ours[1], scenario("accounting")},
-		{"accounting: freeradius default + detail", threads, scenario("accounting")},
-		{"duplicate: sallyport, 8 after each", ours[2], repeated},
+		{"auth: sallyport", scenario("auth"), &f.auth, c.with(peerFreeRADIUS) || c.with(peerEcho) || c.with(peerLayeh)},
+		{"auth: sallyport, each a new session", fresh, &f.fresh, c.with(peerFreeRADIUS)},
+		{"duplicate: sallyport, 8 after each", repeated, &f.repeated, c.with(peerFreeRADIUS)},
+		{"accounting: sallyport, durable", scenario("accounting"), &f.acct, c.with(peerFreeRADIUS)},
 	} {
-		if err := c.add(ctx, l.name, l.of, l.s); err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
+		if !l.wanted {
+			continue
+		}
+		s, err := c.start(Appliance(ctx, c.how.Program, c.r.ServerCPU, l.s.Users))
+		if err != nil {
+			return err
+		}
+		if *l.to, err = c.add(ctx, l.name, s, l.s); err != nil {
+			return err
 		}
 	}
-	if err := c.play(ctx); err != nil {
-		return err
-	}
-	if err := errors.Join(c.table(), c.save("freeradius")); err != nil {
-		return err
-	}
-	fmt.Fprintln(out)
-	lighter(out, c.lanes[0], c.lanes[1])
-	lighter(out, c.lanes[0], c.lanes[2])
-	lighter(out, c.lanes[3], c.lanes[4])
-	return errors.Join(c.figures(freeradiusFigures(c.lanes),
-		"not measured: overload_goodput_ratio (a ramp to the knee is not built yet)"), c.faults())
+	return nil
 }
 
-// freeradiusFigures are made of the lanes in the order of CompareFreeRADIUS.
-func freeradiusFigures(lanes []*lane) []Figure {
-	ours, threads, tuned, acct, detail, repeated := lanes[0], lanes[1], lanes[2], lanes[3], lanes[4], lanes[5]
-	var cost []float64
-	for i, all := range repeated.of(serverCPU) {
-		first := ours.turns[i].ServerCPU
-		if first > 0 {
-			cost = append(cost, (all-first)/duplicatesEach/first)
+func (c *contest) theirs(ctx context.Context, f *field) error {
+	users := scenario("auth").Users
+	if c.with(peerFreeRADIUS) {
+		for _, p := range []struct {
+			how        Tuning
+			auth, acct **lane
+		}{{FreeRADIUSDefault, &f.threads, &f.detail}, {FreeRADIUSTuned, &f.tuned, &f.detailTuned}} {
+			s, err := c.start(FreeRADIUS(ctx, p.how, c.r.ServerCPU, users))
+			if err != nil {
+				return err
+			}
+			if *p.auth, err = c.add(ctx, "auth: "+p.how.Name, s, scenario("auth")); err != nil {
+				return err
+			}
+			if *p.acct, err = c.add(ctx, "accounting: "+p.how.Name+", detail file", s, scenario("accounting")); err != nil {
+				return err
+			}
 		}
 	}
-	list := []Figure{
-		{"pap_vs_freeradius_default", spreadOf(ratios(ours.of(rate), threads.of(rate))), "x", true, 6},
-		{"pap_vs_freeradius_tuned", spreadOf(ratios(ours.of(rate), tuned.of(rate))), "x", true, 3.5},
-		{"acct_vs_freeradius_detail", spreadOf(ratios(acct.of(rate), detail.of(rate))), "x", true, 8},
-		{"duplicate_cost_ratio", spreadOf(cost), "x", false, 0.7},
+	if c.with(peerLayeh) {
+		s, err := c.start(Layeh(ctx, c.r.ServerCPU, users))
+		if err != nil {
+			return err
+		}
+		if f.layeh, err = c.add(ctx, "auth: layeh", s, scenario("auth")); err != nil {
+			return err
+		}
 	}
-	if allocs := ours.of(allocs); len(allocs) > 0 {
-		list = append(list, Figure{"allocs_per_packet", spreadOf(allocs), "allocs", false, 0.001})
+	if c.with(peerEcho) {
+		// Replies as long as the appliance's were while it got warm.
+		s, err := c.start(Echo(ctx, c.r.ServerCPU, f.auth.attack.load.tally.replyOctets()))
+		if err != nil {
+			return err
+		}
+		back := scenario("auth")
+		back.Name, back.echo = "echo", true
+		if f.echo, err = c.add(ctx, fmt.Sprintf("echo: %d octets", f.auth.attack.load.tally.replyOctets()), s, back); err != nil {
+			return err
+		}
 	}
-	return list
+	return nil
 }
 
-// CompareEcho runs the appliance and the bare reactor in turn.
-func (r *Runner) CompareEcho(ctx context.Context, how Comparison, out io.Writer) (err error) {
-	if err := how.check(); err != nil {
-		return err
+// overloads finds the knee and goes beyond it, a few times, each time anew.
+func (c *contest) overloads(ctx context.Context, f *field) error {
+	if !c.with(peerOverload) {
+		return nil
 	}
-	c := &compared{contest: contest{r: r, how: how, out: out}}
-	defer func() { err = errors.Join(err, c.end()) }()
-	ours, err := c.server(Appliance(ctx, how.Program, r.ServerCPU, scenario("auth").Users))
+	s := scenario("overload")
+	server, err := c.start(Appliance(ctx, c.how.Program, c.r.ServerCPU, s.Users))
 	if err != nil {
 		return err
 	}
-	echo, err := c.server(Echo(ctx, r.ServerCPU))
+	if err := server.thaw(); err != nil {
+		return err
+	}
+	a, err := c.r.open(s, &server.Target)
+	if a != nil {
+		defer a.close()
+	}
 	if err != nil {
 		return err
 	}
-	back := scenario("auth")
-	back.Name, back.echo = "echo", true
-	if err := errors.Join(ours.freeze(), echo.freeze()); err != nil {
+	if err := a.warm(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(c.add(ctx, "auth: sallyport", ours, scenario("auth")), c.add(ctx, "auth: echo", echo, back)); err != nil {
-		return err
-	}
-	if err := c.play(ctx); err != nil {
-		return err
-	}
-	if err := errors.Join(c.table(), c.save("echo")); err != nil {
-		return err
-	}
-	figure := Figure{"pap_vs_echo", spreadOf(ratios(c.lanes[0].of(rate), c.lanes[1].of(rate))), "x", true, 0.65}
-	return errors.Join(c.figures([]Figure{figure}, ""), c.faults())
-}
-
-// lighter says how two servers compare by the CPU of an answer, which others on the core
-// disturb less than the rate.
-func lighter(out io.Writer, ours, theirs *lane) {
-	fmt.Fprintf(out, "by CPU an answer, %s against %s: %sx\n", ours.name, theirs.name,
-		spreadOf(ratios(theirs.of(serverCPU), ours.of(serverCPU))).format("%.2f"))
-}
-
-// figures prints all of them, then says which were not measured.
-func (c *contest) figures(list []Figure, missing string) error {
-	fmt.Fprintln(c.out)
-	var err error
-	for i := range list {
-		list[i].Print(c.out)
-		if !list[i].OK() {
-			err = ErrMissed
+	for round := range min(overloadRounds, c.how.Rounds) {
+		r, err := a.overload(ctx)
+		if err != nil {
+			return fmt.Errorf("overload, round %d: %w", round+1, err)
 		}
+		fmt.Fprintf(c.out, "round %d  overload: knee %.0f/s, %s%s\n", round+1, r.Knee.Rate, r.Overload, marks(r))
+		f.overloads = append(f.overloads, r)
 	}
-	if missing != "" {
-		fmt.Fprintln(c.out, missing)
-	}
-	return err
+	return nil
 }

@@ -6,20 +6,24 @@ import (
 	"slices"
 )
 
-// spread is a median and its ends.
-type spread struct{ least, median, most float64 }
+// Spread is a median and its ends.
+type Spread struct {
+	Least  float64 `json:"least"`
+	Median float64 `json:"median"`
+	Most   float64 `json:"most"`
+}
 
-func spreadOf(all []float64) spread {
+func spreadOf(all []float64) Spread {
 	if len(all) == 0 {
-		return spread{}
+		return Spread{}
 	}
 	sorted := slices.Sorted(slices.Values(all))
 	n := len(sorted)
-	return spread{sorted[0], (sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[n-1]}
+	return Spread{sorted[0], (sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[n-1]}
 }
 
-func (s spread) format(number string) string {
-	return fmt.Sprintf(number+" ["+number+".."+number+"]", s.median, s.least, s.most)
+func (s Spread) format(number string) string {
+	return fmt.Sprintf(number+" ["+number+".."+number+"]", s.Median, s.Least, s.Most)
 }
 
 // ratios divides turn by turn: those of one round were near each other in time, and so
@@ -35,19 +39,19 @@ func ratios(over, under []float64) (all []float64) {
 
 // Figure is one number that must reach a target.
 type Figure struct {
-	Name   string
-	Spread spread
-	Unit   string // x for a ratio
-	Least  bool   // the target is the least that will do, not the most
-	Target float64
+	Name   string  `json:"name"`
+	Spread Spread  `json:"spread"`
+	Unit   string  `json:"unit"`  // x for a ratio
+	Least  bool    `json:"least"` // the target is the least that will do, not the most
+	Target float64 `json:"target"`
 }
 
 // OK says whether the median reaches the target.
 func (f *Figure) OK() bool {
 	if f.Least {
-		return f.Spread.median >= f.Target
+		return f.Spread.Median >= f.Target
 	}
-	return f.Spread.median <= f.Target
+	return f.Spread.Median <= f.Target
 }
 
 // Print writes the spread for people, and the line that scripts read:
@@ -62,5 +66,5 @@ func (f *Figure) Print(out io.Writer) {
 		relation = ">="
 	}
 	fmt.Fprintf(out, "%s: %s\n", f.Name, f.Spread.format("%.3f"))
-	fmt.Fprintf(out, "FIGURE %s %.3f %s %s %g %s\n", f.Name, f.Spread.median, f.Unit, relation, f.Target, verdict)
+	fmt.Fprintf(out, "FIGURE %s %.3f %s %s %g %s\n", f.Name, f.Spread.Median, f.Unit, relation, f.Target, verdict)
 }

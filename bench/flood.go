@@ -20,10 +20,10 @@ const (
 // Making a request costs more than sending it, so only this way one core offers many
 // times what another can answer. It does no I/O.
 type flood struct {
-	key   *radius.Key
-	size  int // octets of each request
-	ports []floodPort
-	round bool // begin again when all were sent: a storm of retransmissions
+	verifier *verifier
+	size     int // octets of each request
+	ports    []floodPort
+	round    bool // begin again when all were sent: a storm of retransmissions
 
 	begun, end int64
 	rate       float64
@@ -47,9 +47,9 @@ type floodPort struct {
 // newFlood makes so many requests, rounded up to whole rounds of identifiers, for ports
 // that the scenario's NASes share. A stranger is a NAS more, with sessions of its own; its
 // flood goes round.
-func newFlood(s *Scenario, key *radius.Key, ports, count int, stranger bool) (*flood, error) {
-	f := &flood{key: key, round: stranger}
-	m := newMaker(s, key)
+func newFlood(s *Scenario, v *verifier, ports, count int, stranger bool) (*flood, error) {
+	f := &flood{verifier: v, round: stranger}
+	m := newMaker(s, v.key)
 	if stranger {
 		m.base, m.nases, m.sessions = uint64(s.Sessions), 1, uint64(count)
 	}
@@ -139,7 +139,7 @@ func (f *flood) receive(now int64, at int, data []byte) {
 			break
 		}
 		i := n % len(p.answered)
-		if f.key.VerifyResponse(&v, radius.Authenticator(p.requests[i*f.size+4:])) == radius.Sound {
+		if f.verifier.sound(&v, data, (*radius.Authenticator)(p.requests[i*f.size+4:]), f.answered) {
 			f.count(now, &p.answered[i])
 			return
 		}

@@ -13,7 +13,7 @@ import (
 func TestFloodPaces(t *testing.T) {
 	key := keyOf(t)
 	s := &Scenario{Kind: KindAuth, Users: 10, Sessions: 100, NASes: 2}
-	f, err := newFlood(s, key, 4, 4*2*identifiers, false)
+	f, err := newFlood(s, verifierOf(t), 4, 4*2*identifiers, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestFloodPaces(t *testing.T) {
 // identifier still counts, older ones do not.
 func TestFloodCounts(t *testing.T) {
 	key := keyOf(t)
-	f, err := newFlood(&Scenario{Kind: KindAuth, Users: 10, Sessions: 100, NASes: 1}, key, 1, 3*identifiers, false)
+	f, err := newFlood(&Scenario{Kind: KindAuth, Users: 10, Sessions: 100, NASes: 1}, verifierOf(t), 1, 3*identifiers, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestFloodCounts(t *testing.T) {
 // TestStormGoesRound: a storm repeats the octets of its few requests, as one NAS that is
 // none of the others and has sessions of its own.
 func TestStormGoesRound(t *testing.T) {
-	f, err := newFlood(&Scenario{Kind: KindAuth, Users: 10, Sessions: 100, NASes: 2}, keyOf(t), 1, identifiers, true)
+	f, err := newFlood(&Scenario{Kind: KindAuth, Users: 10, Sessions: 100, NASes: 2}, verifierOf(t), 1, identifiers, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,9 @@
 package bench
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"time"
-
-	"sallyport/netio/radius"
 )
 
 // scanEvery is how often timeouts are looked for. Retransmission waits two seconds, so a
@@ -19,7 +18,7 @@ const stepMax = 64
 type load struct {
 	// set once
 	scenario *Scenario
-	key      *radius.Key
+	verifier *verifier
 	maker    *maker
 	rng      *rand.Rand
 	ports    []*port
@@ -41,9 +40,9 @@ type load struct {
 	tally      *tally
 }
 
-func newLoad(s *Scenario, key *radius.Key, seed uint64) *load {
+func newLoad(s *Scenario, v *verifier, seed uint64) *load {
 	l := &load{
-		scenario: s, key: key, maker: newMaker(s, key),
+		scenario: s, verifier: v, maker: newMaker(s, v.key),
 		rng:     rand.New(rand.NewPCG(seed, 0)),
 		numbers: make([]uint64, s.NASes), only: -1, tally: newTally(0, 0),
 	}
@@ -136,7 +135,7 @@ func (l *load) issue(now, due int64, at int) error {
 	if !ok {
 		return nil // the window is never above the identifiers
 	}
-	request, err := l.maker.request(s.request[:0], p.nas, l.numbers[p.nas], identifier)
+	request, err := l.make(p, s, identifier)
 	if err != nil {
 		return err
 	}
@@ -154,6 +153,27 @@ func (l *load) issue(now, due int64, at int) error {
 		l.spoil(request)
 	}
 	return nil
+}
+
+// make writes the next request of a port into a slot. Where the scenario lets requests
+// be sent again, those that an identifier had before come round: making one costs the
+// generator as much as sending it. Others with the same identifier have gone out in
+// between, so to a server it is a new request each time.
+func (l *load) make(p *port, s *slot, identifier byte) ([]byte, error) {
+	turn := int(p.uses[identifier])
+	if l.scenario.Made > 0 {
+		if p.uses[identifier]++; int(p.uses[identifier]) == l.scenario.Made {
+			p.uses[identifier] = 0
+		}
+		if made := p.made[identifier]; turn < len(made) {
+			return append(s.request[:0], made[turn]...), nil
+		}
+	}
+	request, err := l.maker.request(s.request[:0], p.nas, l.numbers[p.nas], identifier)
+	if err == nil && l.scenario.Made > 0 {
+		p.made[identifier] = append(p.made[identifier], bytes.Clone(request))
+	}
+	return request, err
 }
 
 // spoil puts malformed copies of a request on their way. The slots of their port are

@@ -35,12 +35,9 @@ func newTable(t *testing.T, s *Scenario) *table {
 	if err := s.Check(); err != nil {
 		t.Fatal(err)
 	}
-	key, err := radius.NewKey(secret.New([]byte(Secret)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	set(&s.Seed, 1)
-	return &table{t: t, l: newLoad(s, key, s.Seed), key: key}
+	v := verifierOf(t)
+	return &table{t: t, l: newLoad(s, v, s.Seed), key: v.key}
 }
 
 func (b *table) begin() {
@@ -262,13 +259,15 @@ func TestRepliesAreVerified(t *testing.T) {
 	}
 }
 
-func keyOf(t *testing.T) *radius.Key {
+func keyOf(t *testing.T) *radius.Key { return verifierOf(t).key }
+
+func verifierOf(t *testing.T) *verifier {
 	t.Helper()
-	key, err := radius.NewKey(secret.New([]byte(Secret)))
+	v, err := newVerifier(secret.New([]byte(Secret)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key
+	return v
 }
 
 // TestOpenLoopChargesStalls: a server that answers within a millisecond but stalls for a
@@ -400,6 +399,32 @@ func TestMakerAndReceiveDoNotAllocate(t *testing.T) {
 		})
 		if n != 0 {
 			t.Errorf("%s: %v allocations a request", kind, n)
+		}
+	}
+}
+
+// TestMadeRequestsComeRound: with each second use of an identifier the same octets, and
+// never twice in a row.
+func TestMadeRequestsComeRound(t *testing.T) {
+	b := newTable(t, &Scenario{Window: 1, Users: 3, Sessions: 1000, Made: 2, Count: 5 * identifiers, Time: time.Minute})
+	b.begin()
+	var all [][]byte
+	for !b.l.done() {
+		for _, one := range b.step() {
+			all = append(all, one.data)
+			b.answer(one)
+		}
+		b.now++
+	}
+	if len(all) != 5*identifiers {
+		t.Fatal(len(all))
+	}
+	for i := identifiers; i < len(all); i++ {
+		if bytes.Equal(all[i], all[i-identifiers]) {
+			t.Fatalf("request %d has the octets of the one before with its identifier", i)
+		}
+		if i >= 2*identifiers && !bytes.Equal(all[i], all[i-2*identifiers]) {
+			t.Fatalf("request %d does not come round", i)
 		}
 	}
 }

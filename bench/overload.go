@@ -49,7 +49,7 @@ func (a *attack) overload(ctx context.Context) (*Result, error) {
 	}
 	probe := probeShare * k.Rate
 	s := surge{calmTime, floodTime, a.s.Overload*k.Rate - probe}
-	f, err := newFlood(a.s, a.load.key, floodPorts, int(s.rate*floodTime.Seconds()), false)
+	f, err := newFlood(a.s, a.load.verifier, floodPorts, int(s.rate*floodTime.Seconds()), false)
 	if err != nil {
 		return nil, err
 	}

@@ -65,6 +65,9 @@ type port struct {
 	outstanding int
 	most        int    // outstanding at any time, for the result
 	pending     []byte // identifiers to be written to the socket
+
+	made [identifiers][][]byte // requests that come round, see load.make
+	uses [identifiers]uint8    // which of them is next
 }
 
 func newPort(nas int, first byte) *port {

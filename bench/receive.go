@@ -9,6 +9,7 @@ import (
 // receive takes one datagram that arrived at a port.
 func (l *load) receive(now int64, at int, data []byte) {
 	l.tally.Received++
+	l.tally.octets += uint64(len(data))
 	if len(data) < radius.HeaderLen {
 		l.tally.Malformed++
 		return
@@ -25,13 +26,13 @@ func (l *load) receive(now int64, at int, data []byte) {
 		l.tally.Malformed++
 		return
 	}
-	if s.status != slotFree && l.key.VerifyResponse(&v, s.authenticator) == radius.Sound {
+	if s.status != slotFree && l.verifier.sound(&v, data, &s.authenticator, l.tally.Received) {
 		l.reply(now, p, identifier, s, &v)
 		return
 	}
 	// Not of the request that has the identifier now: perhaps of the one before.
 	switch {
-	case s.hasBefore && l.key.VerifyResponse(&v, s.before) == radius.Sound:
+	case s.hasBefore && l.verifier.key.VerifyResponse(&v, s.before) == radius.Sound:
 		if s.gaveUp {
 			l.tally.Late++
 		} else {
@@ -74,7 +75,8 @@ func (l *load) reply(now int64, p *port, identifier byte, s *slot, v *radius.Vie
 }
 
 func (l *load) echoed(now int64, p *port, identifier byte, s *slot, data []byte) {
-	if s.status == slotFree || !bytes.Equal(data, s.request[:s.octets]) {
+	n := min(len(data), s.octets) // an echo may be cut, or filled up
+	if s.status == slotFree || !bytes.Equal(data[:n], s.request[:n]) {
 		l.tally.Wrong++
 		return
 	}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"sallyport/netio/radius"
 	"sallyport/ops/secret"
 )
 
@@ -91,7 +90,7 @@ func (r *Runner) open(s *Scenario, t *Target) (*attack, error) {
 	if err := Loopback(at); err != nil {
 		return nil, err
 	}
-	key, err := radius.NewKey(t.Secret)
+	v, err := newVerifier(t.Secret)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +98,7 @@ func (r *Runner) open(s *Scenario, t *Target) (*attack, error) {
 	if a.seed == 0 {
 		a.seed = rand.Uint64()>>11 | 1 // exact in every reader of JSON
 	}
-	a.load = newLoad(s, key, a.seed)
+	a.load = newLoad(s, v, a.seed)
 	sources := make([]netip.Addr, len(a.load.ports))
 	for i, p := range a.load.ports {
 		sources[i] = sourceOf(at.Addr(), p.nas)
@@ -107,7 +106,7 @@ func (r *Runner) open(s *Scenario, t *Target) (*attack, error) {
 	if a.wire, err = openWire(at, sources); err != nil || s.Storm == 0 {
 		return a, err
 	}
-	storm, err := newFlood(s, key, stormPorts, stormPorts*identifiers, true)
+	storm, err := newFlood(s, v, stormPorts, stormPorts*identifiers, true)
 	if err != nil {
 		return a, err
 	}

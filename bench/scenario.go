@@ -38,6 +38,10 @@ type Scenario struct {
 	Count int           `yaml:"count" json:"count"` // requests at most; 0: as many as Time allows
 	Time  time.Duration `yaml:"time" json:"-"`      // of sending
 
+	// Made is how many requests each identifier of a port has that come round; each was
+	// made once. 0: every request is made anew, with an authenticator of its own.
+	Made int `yaml:"made" json:"made"`
+
 	Again   int `yaml:"again" json:"again"`     // after its reply each request is sent so often again, and must get the same octets
 	Copies  int `yaml:"copies" json:"copies"`   // datagrams that each sending of a request makes; 2 is a network that doubles
 	Garbage int `yaml:"garbage" json:"garbage"` // malformed datagrams beside each request; none may be answered
@@ -165,6 +169,10 @@ func (s *Scenario) Check() error {
 	between("window", s.Window, 1, identifiers)
 	between("warm", s.Warm, 0, countMax)
 	between("count", s.Count, 0, countMax)
+	between("made", s.Made, 0, madeMax)
+	if s.Made == 1 || (s.Made > 0 && (s.Kind != KindAuth || s.Fresh || s.Failover)) {
+		fault("made is %d: two or more, and only for logins of sessions that log in again", s.Made)
+	}
 	between("again", s.Again, 0, 100)
 	between("copies", s.Copies, 1, 4)
 	between("garbage", s.Garbage, 0, 100)

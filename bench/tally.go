@@ -41,6 +41,7 @@ type tally struct {
 	begun, end int64
 	inTime     uint64 // answers that came before the end of sending
 	first      uint64 // answers to requests that were sent once
+	octets     uint64 // of all replies
 	lastReply  int64
 	latency    *hdrhistogram.Histogram // microseconds
 	series     series
@@ -53,6 +54,9 @@ func newTally(begun, end int64) *tally {
 func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, latencyMax/int64(time.Microsecond), 3)
 }
+
+// replyOctets is how long replies are on average.
+func (t *tally) replyOctets() int { return int(t.octets / max(1, t.Received)) }
 
 // issue counts a request that was due at due and is sent now.
 func (t *tally) issue(due int64) {

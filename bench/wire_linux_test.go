@@ -144,7 +144,7 @@ func TestEcho(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out := make(lines, 1)
 	ended := make(chan error, 1)
-	go func() { ended <- ServeEcho(ctx, out) }()
+	go func() { ended <- ServeEcho(ctx, out, 300) }()
 	at := netip.MustParseAddrPort(strings.TrimSpace(<-out))
 	r := run(t, &Scenario{Ports: 2, Window: 8, Count: 2000, Time: time.Minute, Objectives: Objectives{Answered: 1}, echo: true}, at)
 	if r.Counts.Answered != 2000 || len(r.Missed) > 0 {
@@ -159,3 +159,24 @@ func TestEcho(t *testing.T) {
 type lines chan string
 
 func (l lines) Write(b []byte) (int, error) { l <- string(b); return len(b), nil }
+
+// TestLayeh: the peer lets its users in and nobody else, and ends when it is told to.
+func TestLayeh(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	out := make(lines, 1)
+	ended := make(chan error, 1)
+	go func() { ended <- ServeLayeh(ctx, out, 5) }()
+	at := netip.MustParseAddrPort(strings.TrimSpace(<-out))
+	r := run(t, &Scenario{Users: 5, Ports: 2, Window: 8, Count: 1000, Time: time.Minute, Objectives: Objectives{Answered: 1}}, at)
+	if len(r.Missed) > 0 {
+		t.Fatalf("%+v %v", r.Counts, r.Missed)
+	}
+	r = run(t, &Scenario{Users: 10, Ports: 2, Window: 8, Count: 100, Time: time.Minute, Objectives: Objectives{Answered: 1, Rejected: 50}}, at)
+	if r.Counts.Rejected != 50 || len(r.Missed) > 0 {
+		t.Fatalf("%+v %v", r.Counts, r.Missed)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}

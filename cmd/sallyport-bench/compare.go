@@ -3,34 +3,49 @@ package main
 import (
 	"context"
 	"os"
+	"strings"
 	"time"
 
 	"sallyport/bench"
 )
 
 type compareCmd struct {
-	Peer    string        `help:"freeradius: Debian's, with default threads and tuned; echo: our reactor with nothing behind it." enum:"freeradius,echo" required:""`
-	Program string        `help:"The appliance." default:"${program}"`
-	Rounds  int           `help:"Each server has one turn in each." default:"5"`
-	Turn    time.Duration `help:"Length of a turn." default:"2s"`
-	Window  int           `help:"Requests outstanding at each of 32 source ports, instead of the scenario's 8."`
-	Out     string        `help:"Also write every turn's result here, a JSON object a line." placeholder:"DIR"`
+	Peer      []string      `help:"freeradius: Debian's, with default threads and tuned; echo: our reactor with nothing behind it; layeh: the server of the Go library; overload: ten times the knee; all." enum:"freeradius,echo,layeh,overload,all" required:""`
+	Appliance string        `help:"The appliance." default:"${program}" aliases:"program"`
+	ServerCPU int           `name:"server-cpu" help:"CPU for the servers; -1 takes the first." default:"-1"`
+	Generator int           `name:"generator-cpu" help:"CPU for this program; -1 takes the next." default:"-1"`
+	Rounds    int           `help:"Each server has one turn in each." default:"5"`
+	Turn      time.Duration `help:"Length of a turn." default:"2s"`
+	Window    int           `help:"Requests outstanding at each of 32 source ports, instead of the scenario's 8."`
+	Out       string        `help:"Also write compare.json and compare.html here." placeholder:"DIR"`
 }
 
 // Run compares.
 func (c *compareCmd) Run(ctx context.Context) error {
-	runner, err := bench.NewRunner(-1, -1)
+	runner, err := bench.NewRunner(c.ServerCPU, c.Generator)
 	if err != nil {
 		return err
 	}
-	how := bench.Comparison{Program: c.Program, Rounds: c.Rounds, Turn: c.Turn, Window: c.Window, Out: c.Out}
-	if c.Peer == "echo" {
-		return runner.CompareEcho(ctx, how, os.Stdout)
+	peers := c.Peer
+	for _, p := range c.Peer {
+		if p == "all" {
+			peers = bench.Peers
+		}
 	}
-	return runner.CompareFreeRADIUS(ctx, how, os.Stdout)
+	return runner.Compare(ctx, bench.Comparison{Peers: peers, Program: c.Appliance, Rounds: c.Rounds, Turn: c.Turn,
+		Window: c.Window, Out: c.Out, Command: strings.Join(os.Args, " ")}, os.Stdout)
 }
 
-type echoCmd struct{}
+type echoCmd struct {
+	Octets int `help:"Of each reply." required:""`
+}
 
 // Run serves until a signal.
-func (echoCmd) Run(ctx context.Context) error { return bench.ServeEcho(ctx, os.Stdout) }
+func (c *echoCmd) Run(ctx context.Context) error { return bench.ServeEcho(ctx, os.Stdout, c.Octets) }
+
+type layehCmd struct {
+	Users int `help:"How many may log in." required:""`
+}
+
+// Run serves until a signal.
+func (c *layehCmd) Run(ctx context.Context) error { return bench.ServeLayeh(ctx, os.Stdout, c.Users) }

@@ -22,6 +22,7 @@ type commands struct {
 	Run     runCmd     `cmd:"" help:"Run a scenario; exit 1 when an objective is missed."`
 	Compare compareCmd `cmd:"" help:"Run the appliance and a peer in turn; exit 1 when a figure is missed."`
 	Echo    echoCmd    `cmd:"" hidden:"" help:"Serve the echo that compare uses."`
+	Layeh   layehCmd   `cmd:"" hidden:"" help:"Serve RADIUS as the Go library layeh.com/radius does, for compare."`
 }
 
 func main() {

@@ -79,9 +79,11 @@ func (c *runCmd) scenario() (*bench.Scenario, error) {
 		s.Time = c.Duration
 	}
 	if c.Sessions > 0 {
-		s.Sessions, s.Warm = c.Sessions, max(c.Sessions, s.Users)
+		s.Sessions, s.Warm, s.Made = c.Sessions, max(c.Sessions, s.Users), 0
 	}
-	s.Fresh = s.Fresh || c.Fresh
+	if c.Fresh {
+		s.Fresh, s.Made = true, 0
+	}
 	if c.Window > 0 {
 		s.Window = c.Window
 	}
