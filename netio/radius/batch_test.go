@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sallyport/netio/radius"
+	"sallyport/netio/radius/internal/lanes"
 	"sallyport/netio/radius/radiustest"
 )
 
@@ -73,9 +74,19 @@ func randomReply(seed uint64, v *radius.View) radius.Builder {
 	return b
 }
 
-// TestBatchIsKey compares batches of every size with the methods of Key, one by one.
+// TestBatchIsKey compares batches of every size with the methods of Key, one by one,
+// with all the vectors that this machine has, and without.
 func TestBatchIsKey(t *testing.T) {
-	r := seeded(t)
+	for _, kind := range lanes.Kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			was := lanes.Use(kind)
+			defer lanes.Use(was)
+			batchIsKey(t, seeded(t))
+		})
+	}
+}
+
+func batchIsKey(t *testing.T, r *rand.Rand) {
 	var b radius.Batch
 	for round := range 120 {
 		all := make([]asked, round)
