@@ -107,10 +107,21 @@ func (m *machine) expect(now time.Time, t *track, e *errand) {
 	if signs == 0 {
 		return
 	}
+	m.begin(t, e, signs)
+}
+
+// begin opens an expectation.
+func (m *machine) begin(t *track, e *errand, signs recipe.Sign) {
+	c, x := &e.change, &t.expects
 	x.open, x.peer = true, t.peer
 	x.peer.awaited++
-	x.waits = Confirmation{Session: c.Session, Serial: c.Serial, Epoch: c.Epoch, NAS: c.NAS.Name, Kind: e.kind, Expects: signs, Within: within}
 	m.stats.Awaiting++
+	m.interest.add(string(t.session))
+	if x.listed {
+		m.interest.add(x.dacl)
+	}
+	x.waits = Confirmation{Session: c.Session, Serial: c.Serial, Epoch: c.Epoch, NAS: c.NAS.Name, Kind: e.kind,
+		Expects: signs, Within: c.NAS.confirmWithin()}
 }
 
 // await puts t among those that wait for the ACL; false when the NAS has it.
@@ -145,6 +156,10 @@ func (m *machine) unexpect(now time.Time, t *track, state ConfirmationState) {
 	x.open = false
 	x.peer.awaited--
 	m.stats.Awaiting--
+	m.interest.drop(string(t.session))
+	if x.dacl != "" {
+		m.interest.drop(x.dacl)
+	}
 	m.timers.stop(&x.timer)
 	if c := &x.waits; !c.Acked.IsZero() {
 		c.State, c.At = state, now
@@ -181,12 +196,7 @@ func (m *machine) acknowledged(now time.Time, t *track, e *errand) {
 	switch {
 	case asks && m.confirms && e.change.NAS.confirmWithin() > 0:
 		m.unexpect(now, t, Overtaken)
-		c := &e.change
-		x.open, x.peer = true, t.peer
-		x.peer.awaited++
-		m.stats.Awaiting++
-		x.waits = Confirmation{Session: c.Session, Serial: c.Serial, Epoch: c.Epoch, NAS: c.NAS.Name, Kind: e.kind,
-			Expects: recipe.SignAccess, Within: c.NAS.confirmWithin()}
+		m.begin(t, e, recipe.SignAccess)
 	case !x.open:
 		return
 	case e.outcome != ACK || m.closing:

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
 
-	"sallyport/netio/radius"
 	"sallyport/ops/clock"
+	"sallyport/sessions"
 )
 
 // Limits and defaults of the Engine.
@@ -63,10 +62,10 @@ type Engine struct {
 	eventFn   func(*Event)
 	clock     clock.Clock
 	log       *slog.Logger
-	conns     []*net.UDPConn
+	wires     []*wire
 	local     []netip.AddrPort
-	packets   chan *packet // from the sockets to the loop
-	free      chan *packet // and back
+	bursts    chan *burst // from the sockets to the loop
+	interest  *interest
 	commands  chan func(*machine)
 	wake      chan struct{}
 	stop      chan struct{} // closed by Close: nothing new
@@ -76,6 +75,7 @@ type Engine struct {
 
 	mu         sync.Mutex // guards the following
 	inbox      []Change
+	notes      []note // told after the changes that were submitted before
 	pending    int
 	pendingMax int
 	closed     bool
@@ -84,14 +84,11 @@ type Engine struct {
 	machine *machine // this and the following are the loop's
 	taken   []Change // of the inbox, not yet given to the machine
 	spare   []Change // the inbox's other half
+	heard   []note   // the other half of the notes
 	warned  time.Time
-}
 
-type packet struct {
-	socket int
-	from   netip.AddrPort
-	n      int
-	buf    [radius.PacketMax]byte
+	bySocket  [][]datagram // what is to be sent
+	refusedFn func(*datagram, error)
 }
 
 // New opens the sockets and starts the loop. Close ends it.
@@ -105,7 +102,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		settledFn: c.Settled, confirmFn: c.Confirmation, eventFn: c.Event, clock: c.Clock, log: c.Logger, pendingMax: c.PendingMax,
-		packets: make(chan *packet, receiveBuffers), free: make(chan *packet, receiveBuffers),
+		bursts: make(chan *burst, c.Sockets*burstsEach), bySocket: make([][]datagram, c.Sockets),
 		commands: make(chan func(*machine)), wake: make(chan struct{}, 1),
 		stop: make(chan struct{}), cut: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -115,10 +112,8 @@ func New(c Config) (*Engine, error) {
 	s := settings{sockets: c.Sockets, batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry, staleWindow: staleDefault,
 		linger: lingerDefault, confirms: c.Confirmation != nil}
 	e.machine = newMachine(s, c.Seed, func(i int) netip.AddrPort { return e.local[i] }, c.Event != nil)
-	for range receiveBuffers {
-		e.free <- new(packet)
-	}
-	for i := range e.conns {
+	e.refusedFn, e.interest = e.refused, e.machine.interest
+	for i := range e.wires {
 		e.readers.Go(func() { e.read(i) })
 	}
 	go e.loop()
@@ -152,29 +147,22 @@ func (c Config) withDefaults() Config {
 }
 
 func (e *Engine) open(source netip.Addr, sockets int) error {
-	network := "udp"
-	if source.IsValid() && !source.IsUnspecified() {
-		network = "udp6"
-		if source.Unmap().Is4() {
-			network = "udp4"
-		}
-	}
 	for range sockets {
-		conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0)))
+		w, err := openWire(source)
 		if err != nil {
-			for _, c := range e.conns {
-				err = errors.Join(err, c.Close())
-			}
-			return fmt.Errorf("coa: socket to send from %s: %w", source, err)
+			return errors.Join(err, e.closeWires())
 		}
-		if err := conn.SetReadBuffer(socketBuffer); err != nil {
-			return fmt.Errorf("coa: receive buffer: %w", errors.Join(err, conn.Close()))
-		}
-		e.conns = append(e.conns, conn)
-		at := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-		e.local = append(e.local, netip.AddrPortFrom(at.Addr().Unmap(), at.Port()))
+		e.wires = append(e.wires, w)
+		e.local = append(e.local, w.local)
 	}
 	return nil
+}
+
+func (e *Engine) closeWires() (err error) {
+	for _, w := range e.wires {
+		err = errors.Join(err, w.conn.Close())
+	}
+	return err
 }
 
 // Submit takes a change. It never waits for the network: ErrFull when too many are
@@ -196,6 +184,41 @@ func (e *Engine) Submit(c Change) error {
 	e.inbox = append(e.inbox, c)
 	e.rouse()
 	return nil
+}
+
+// Cancel takes back the changes of a session up to the given serial, because it ended or
+// a login overtook them. Those that have not left are settled as Cancelled; of one in
+// flight the answer is awaited, and nothing follows it.
+func (e *Engine) Cancel(id sessions.ID, serial uint64) {
+	e.tell(note{session: id, serial: serial, cancel: true})
+}
+
+// Confirmed takes something that a NAS did. It is cheap when nobody waits for that.
+func (e *Engine) Confirmed(c Confirmed) {
+	key := string(c.Session)
+	if key == "" {
+		key = c.DACLName
+	}
+	if e.confirmFn != nil && e.interest.has(key) {
+		e.tell(note{confirmed: c})
+	}
+}
+
+// note is news for the machine that no change came with.
+type note struct {
+	session   sessions.ID
+	serial    uint64
+	cancel    bool
+	confirmed Confirmed
+}
+
+func (e *Engine) tell(n note) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.notes = append(e.notes, n)
+		e.rouse()
+	}
 }
 
 // Local is the addresses that requests leave from.
@@ -262,9 +285,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	if !first {
 		return nil
 	}
-	for _, conn := range e.conns {
-		err = errors.Join(err, conn.Close())
-	}
+	err = errors.Join(err, e.closeWires())
 	e.readers.Wait()
 	return err
 }

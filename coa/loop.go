@@ -2,34 +2,28 @@ package coa
 
 import (
 	"cmp"
-	"errors"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
 )
 
-// read hands what comes to a socket to the loop. The buffers go around, so a loop that
+// read hands what comes to a socket to the loop. The bursts go around, so a loop that
 // falls behind leaves datagrams in the system's buffer, and finally to the system to drop.
 func (e *Engine) read(socket int) {
+	w := e.wires[socket]
 	for {
-		var p *packet
+		var b *burst
 		select {
-		case p = <-e.free:
+		case b = <-w.free:
 		case <-e.stopped:
 			return
 		}
-		n, from, err := e.conns[socket].ReadFromUDPAddrPort(p.buf[:])
-		if errors.Is(err, net.ErrClosed) {
-			return
+		b.socket = socket
+		if err := w.receive(b); err != nil {
+			return // it is closed
 		}
-		if err != nil {
-			n = 0 // counted as malformed
-		}
-		p.socket, p.n = socket, n
-		p.from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		select {
-		case e.packets <- p:
+		case e.bursts <- b:
 		case <-e.stopped:
 			return
 		}
@@ -42,11 +36,11 @@ func (e *Engine) loop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	stop, cut := e.stop, (<-chan struct{})(nil)
-	var held []*packet
+	var held []*burst
 	for {
-		var p *packet
+		var b *burst
 		select {
-		case p = <-e.packets:
+		case b = <-e.bursts:
 		case <-e.wake:
 		case <-timer.C:
 		case command := <-e.commands:
@@ -60,7 +54,7 @@ func (e *Engine) loop() {
 			e.machine.closeFlying(e.clock.Now())
 		}
 		now := e.clock.Now()
-		held = e.receive(now, p, held)
+		held = e.receive(now, b, held)
 		e.take(now)
 		e.machine.tick(now)
 		e.flush(held)
@@ -74,15 +68,17 @@ func (e *Engine) loop() {
 	}
 }
 
-// receive gives the machine p and what else has come, and keeps the buffers for flush.
-func (e *Engine) receive(now time.Time, p *packet, held []*packet) []*packet {
-	for p != nil {
-		e.machine.receive(now, p.socket, p.from, p.buf[:p.n])
-		held = append(held, p)
-		p = nil
+// receive gives the machine b and what else has come, and keeps the buffers for flush.
+func (e *Engine) receive(now time.Time, b *burst, held []*burst) []*burst {
+	for b != nil {
+		for i := range b.n {
+			e.machine.receive(now, b.socket, b.from[i], b.buffers[i][:b.octets[i]])
+		}
+		held = append(held, b)
+		b = nil
 		if len(held) < receiveStep {
 			select {
-			case p = <-e.packets:
+			case b = <-e.bursts:
 			default:
 			}
 		}
@@ -96,6 +92,7 @@ func (e *Engine) take(now time.Time) {
 	if len(e.taken) == 0 {
 		e.mu.Lock()
 		e.spare, e.inbox = e.inbox, e.spare[:0]
+		e.heard, e.notes = e.notes, e.heard[:0]
 		e.mu.Unlock()
 		e.taken = e.spare
 	}
@@ -106,7 +103,17 @@ func (e *Engine) take(now time.Time) {
 	clear(e.taken[:n])
 	if e.taken = e.taken[n:]; len(e.taken) > 0 {
 		e.rouse()
+		return
 	}
+	for i := range e.heard {
+		if one := &e.heard[i]; one.cancel {
+			e.machine.cancel(now, one.session, one.serial)
+		} else {
+			e.machine.confirmed(now, &one.confirmed)
+		}
+	}
+	clear(e.heard)
+	e.heard = e.heard[:0]
 }
 
 // rouse makes the loop come around once more.
@@ -134,15 +141,9 @@ func (e *Engine) closeWaiting() {
 
 // flush sends and tells what the machine decided. A datagram that the system refuses is
 // as good as lost on the way: the retransmission comes.
-func (e *Engine) flush(held []*packet) {
+func (e *Engine) flush(held []*burst) {
 	m := e.machine
-	for i := range m.sends {
-		d := &m.sends[i]
-		if _, err := e.conns[d.socket].WriteToUDPAddrPort(d.pkt, d.to); err != nil {
-			m.stats.SendErrors++
-			e.warn(d.to, err)
-		}
-	}
+	e.send()
 	for i := range m.events {
 		e.eventFn(&m.events[i])
 	}
@@ -157,9 +158,34 @@ func (e *Engine) flush(held []*packet) {
 		e.confirmFn(m.confirmations)
 	}
 	m.done()
-	for _, p := range held {
-		e.free <- p
+	for _, b := range held {
+		e.wires[b.socket].free <- b
 	}
+}
+
+// send sends what the machine decided, socket by socket.
+func (e *Engine) send() {
+	sends := e.machine.sends
+	if len(sends) == 0 {
+		return
+	}
+	for i := range sends {
+		at := &e.bySocket[sends[i].socket]
+		*at = append(*at, sends[i])
+	}
+	for socket, all := range e.bySocket {
+		if len(all) > 0 {
+			e.wires[socket].send(all, e.refusedFn)
+			clear(all)
+			e.bySocket[socket] = all[:0]
+		}
+	}
+}
+
+// refused takes a datagram that the system refused to send.
+func (e *Engine) refused(d *datagram, err error) {
+	e.machine.stats.SendErrors++
+	e.warn(d.to, err)
 }
 
 // warn says that a datagram was refused, once in a while: a storm must not log a line

@@ -65,11 +65,12 @@ type machine struct {
 	released      []*slot // their octets are borrowed by sends, settled and events
 	watched       bool    // events are wanted
 	stats         Stats
+	interest      *interest
 }
 
 func newMachine(s settings, seed uint64, local func(int) netip.AddrPort, watched bool) *machine {
 	return &machine{settings: s, random: rand.New(rand.NewPCG(seed, 0x5a11)), local: local, watched: watched,
-		peers: map[netip.AddrPort]*peer{}, tracks: map[sessions.ID]*track{}}
+		peers: map[netip.AddrPort]*peer{}, tracks: map[sessions.ID]*track{}, interest: newInterest()}
 }
 
 // submit takes a change. It must have been validated.
