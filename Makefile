@@ -4,6 +4,7 @@
 # make fuzz   every fuzz target for FUZZTIME each
 # make bench  the Go benchmarks
 # make bench-compare  this appliance, its peers and our bare reactor in turn on one core; OUT=DIR keeps the results
+# make bench-coa      a hundred thousand changes of authorization, see bench/push
 
 GO       ?= go
 FUZZTIME ?= 60s
@@ -12,7 +13,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz lint fuzz bench bench-compare deps clean
+.PHONY: all build demo test test-go test-race test-fuzz lint fuzz bench bench-compare bench-coa deps clean
 
 all: build
 
@@ -50,6 +51,10 @@ bench:
 
 bench-compare: build
 	./bin/sallyport-bench compare --peer all $(if $(OUT),--out $(OUT))
+
+# 100,000 pushes on one CPU, and a sender built on another library in turn.
+bench-coa: build
+	$(GO) build -o bin/push ./bench/push && ./bin/push
 
 clean:
 	rm -rf bin dist

@@ -27,6 +27,7 @@ const (
 	receiveBuffers    = 256
 	socketBuffer      = 1 << 20 // octets asked of the system for each socket
 	warnEvery         = 10 * time.Second
+	trimAfter         = time.Minute
 )
 
 // Errors of Submit.
@@ -86,6 +87,7 @@ type Engine struct {
 	spare   []Change // the inbox's other half
 	heard   []note   // the other half of the notes
 	warned  time.Time
+	calm    time.Time // since when nothing is pending
 
 	bySocket  [][]datagram // what is to be sent
 	refusedFn func(*datagram, error)

@@ -62,6 +62,7 @@ func (e *Engine) loop() {
 		if stop == nil && e.machine.stats.InFlight == 0 {
 			return
 		}
+		e.trim(now)
 		if at, ok := e.machine.next(); ok {
 			timer.Reset(max(0, at.Sub(e.clock.Now())))
 		}
@@ -114,6 +115,22 @@ func (e *Engine) take(now time.Time) {
 	}
 	clear(e.heard)
 	e.heard = e.heard[:0]
+}
+
+// trim gives back the memory of a storm when nothing was pending for a while.
+func (e *Engine) trim(now time.Time) {
+	if e.machine.stats.Pending > 0 {
+		e.calm = time.Time{}
+		return
+	}
+	switch {
+	case e.calm.IsZero():
+		e.calm = now
+	case now.Sub(e.calm) >= trimAfter:
+		e.calm = now
+		e.machine.trim()
+		e.taken, e.spare = nil, nil
+	}
 }
 
 // rouse makes the loop come around once more.

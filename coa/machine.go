@@ -25,9 +25,10 @@ const (
 	peerIdle        = 5 * time.Minute // a NAS without changes is forgotten then
 	trackKept       = time.Minute     // a session's last epoch is remembered so long after it settled
 	slotOctets      = 512             // first size of a slot's packet; a push has about 300
-	spareSlotMax    = 4096            // slots kept for the next storm
-	spareErrandsMax = 4096
-	spareTracksMax  = 1 << 15
+	spareSlotMax    = 4096            // slots kept
+	spareTracksMax  = 1 << 15         // tracks kept
+	spareErrandsMax = 1 << 17         // errands kept while a storm may go on
+	spareErrands    = 4096            // and after it
 )
 
 // datagram is what the rim is to send.

@@ -3,6 +3,7 @@ package coa
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"sallyport/coa/recipe"
@@ -100,6 +101,13 @@ func (m *machine) recycle(e *errand) {
 	*e = errand{}
 	if len(m.spareErrands) < spareErrandsMax {
 		m.spareErrands = append(m.spareErrands, e)
+	}
+}
+
+// trim gives back the memory of a storm that is over.
+func (m *machine) trim() {
+	if len(m.spareErrands) > spareErrands {
+		m.spareErrands = slices.Clone(m.spareErrands[:spareErrands])
 	}
 }
 
