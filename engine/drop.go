@@ -40,7 +40,7 @@ var dropNames = [dropReasons - dropUnknownNAS]string{
 	"acl_download_unauthentic",      // an ACL download without a valid Message-Authenticator
 	"reply_too_long_or_unencodable", // the reply did not fit; a record says which attribute
 	"table_full",                    // an accounting record of a new session beyond sessions.max
-	"nas_share",                     // the NAS has more than its share of a queue that is filling up
+	"nas_share",                     // a NAS sends more than its share while others wait
 }
 
 func (d dropReason) String() string {
@@ -55,6 +55,7 @@ func (d dropReason) String() string {
 
 // NASCounters counts what one NAS sent and what became of it.
 type nasCounters struct {
+	index      int32 // of the NAS among all that ever were
 	requests   atomic.Uint64
 	accepts    atomic.Uint64
 	rejects    atomic.Uint64
@@ -99,7 +100,7 @@ func (c *counters) of(nas string) *nasCounters {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n = c.byNAS[nas]; n == nil {
-		n = &nasCounters{}
+		n = &nasCounters{index: int32(len(c.byNAS))}
 		c.byNAS[nas] = n
 	}
 	return n

@@ -27,6 +27,7 @@ type loop struct {
 	sums  radius.Batch
 	work  [udp.BatchMax]passage
 	count int
+	fair  fairness
 	frame frame      // of the packet at hand
 	spare []*request // used last comes first: it is in the processor's cache
 }
@@ -83,6 +84,7 @@ func (e *Engine) ServeBatch(number int, batch []udp.Datagram) {
 func (l *loop) admit(now time.Time, batch []udp.Datagram) {
 	e, snap := l.e, l.e.snapshot()
 	l.sums.Reset()
+	l.fair.begin(now, len(batch))
 	l.count = 0
 	for i := range batch {
 		d := &batch[i]
@@ -93,7 +95,7 @@ func (l *loop) admit(now time.Time, batch []udp.Datagram) {
 			continue
 		}
 		counters := snap.counters[nas]
-		if why := e.gate(d, counters); why != 0 {
+		if why := l.gate(d, counters); why != 0 {
 			counters.drop(now, why)
 			continue
 		}
@@ -111,7 +113,10 @@ func (l *loop) admit(now time.Time, batch []udp.Datagram) {
 }
 
 // gate looks at what the first octets tell, before any memory or hash is spent.
-func (e *Engine) gate(d *udp.Datagram, n *nasCounters) dropReason {
+func (l *loop) gate(d *udp.Datagram, n *nasCounters) dropReason {
+	if !l.fair.admit(n.index) {
+		return dropNASShare
+	}
 	if d.Truncated {
 		return dropOversize
 	}
@@ -122,7 +127,7 @@ func (e *Engine) gate(d *udp.Datagram, n *nasCounters) dropReason {
 	if _, why := radius.Gate(d.Data, role); why != radius.Sound {
 		return dropReason(why)
 	}
-	if e.core.crowded(n) {
+	if l.e.core.crowded(n) {
 		return dropNASShare
 	}
 	return 0
