@@ -36,6 +36,7 @@ func Appliance(ctx context.Context, program string, cpu, users int) (_ *Server, 
 	if err := s.writeAppliance(users); err != nil {
 		return nil, err
 	}
+	s.Disk = fileSystem(s.dir)
 	bound := filepath.Join(s.dir, "bound.json")
 	if err := s.launch(cpu, program, "serve", "--config", filepath.Join(s.dir, "sallyport.yaml"), "--addrs-file", bound); err != nil {
 		return nil, fmt.Errorf("%w; build it first: make build", err)
@@ -78,7 +79,12 @@ func (s *Server) writeAppliance(users int) error {
 		sources = append(sources, nasSource(n))
 	}
 	var config bytes.Buffer
-	if err := t.Execute(&config, sources); err != nil {
+	coa, err := freePort()
+	if err != nil {
+		return err
+	}
+	s.CoA = coa.Port()
+	if err := t.Execute(&config, map[string]any{"NASes": sources, "CoA": s.CoA}); err != nil {
 		return err
 	}
 	return errors.Join(s.write("users.yaml", text.String()), s.write("secret", Secret+"\n"),

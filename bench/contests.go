@@ -84,6 +84,9 @@ func (c *contest) ours(ctx context.Context, f *field) error {
 		if err != nil {
 			return err
 		}
+		if s.Disk == inMemory {
+			return fmt.Errorf("%s lies in memory: a durable journal is to be measured on a disk; set TMPDIR to a directory there", s.dir)
+		}
 		if *l.to, err = c.add(ctx, l.name, s, l.s); err != nil {
 			return err
 		}

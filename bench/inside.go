@@ -25,9 +25,9 @@ type Inside struct {
 	Drops map[string]uint64 `json:"drops"`
 }
 
-// String is one line for people.
-func (i *Inside) String() string {
-	text := fmt.Sprintf("%.4f allocations and %.1f octets a packet, %.0f collections; dropped:", i.Allocs, i.Bytes, i.GCs)
+// words are one line for people; what was counted is a packet or a session.
+func (i *Inside) words(unit string) string {
+	text := fmt.Sprintf("%.4f allocations and %.1f octets %s, %.0f collections; dropped:", i.Allocs, i.Bytes, unit, i.GCs)
 	if len(i.Drops) == 0 {
 		return text + " none"
 	}

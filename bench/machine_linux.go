@@ -130,6 +130,27 @@ func cpuTime(cpu int) (busy, steal time.Duration) {
 func pause(pid int) error  { return unix.Kill(pid, unix.SIGSTOP) }
 func resume(pid int) error { return unix.Kill(pid, unix.SIGCONT) }
 
+// fileSystem names what a directory lies on.
+func fileSystem(dir string) string {
+	var s unix.Statfs_t
+	if unix.Statfs(dir, &s) != nil {
+		return ""
+	}
+	switch s.Type {
+	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC:
+		return inMemory
+	case unix.EXT4_SUPER_MAGIC:
+		return "ext4"
+	case unix.XFS_SUPER_MAGIC:
+		return "xfs"
+	case unix.BTRFS_SUPER_MAGIC:
+		return "btrfs"
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return "overlayfs"
+	}
+	return fmt.Sprintf("file system %#x", uint64(s.Type))
+}
+
 // describeMachine says where results come from.
 func describeMachine() Machine {
 	m := Machine{CPUs: runtime.NumCPU(), Go: runtime.Version()}

@@ -68,13 +68,18 @@ func (m *maker) request(dst []byte, nas int, n uint64, identifier byte) ([]byte,
 	if m.kind == KindAccounting {
 		return m.accounting(dst, session, pass, identifier)
 	}
-	b := radius.Begin(dst, radius.AccessRequest, identifier)
-	b.Text(radius.UserName, m.users[session%uint64(len(m.users))])
-	b.Password(m.key, m.password)
 	if !m.fresh && !m.failover {
 		pass = 0
 	}
-	m.common(&b, session, pass)
+	return m.login(dst, session, pass, identifier)
+}
+
+// login is an Access-Request of one life of a session.
+func (m *maker) login(dst []byte, session, life uint64, identifier byte) ([]byte, error) {
+	b := radius.Begin(dst, radius.AccessRequest, identifier)
+	b.Text(radius.UserName, m.users[session%uint64(len(m.users))])
+	b.Password(m.key, m.password)
+	m.common(&b, session, life)
 	return m.key.SealRequest(&b)
 }
 
@@ -92,7 +97,13 @@ func (m *maker) common(b *radius.Builder, session, life uint64) {
 // With each Start the session gets ids of its own.
 func (m *maker) accounting(dst []byte, session, pass uint64, identifier byte) ([]byte, error) {
 	at := pass + session
-	life, point := at/3, at%3
+	address := netip.AddrFrom4([4]byte{10, byte(session >> 16), byte(session >> 8), byte(session)})
+	return m.record(dst, session, at/3, at%3, address, identifier)
+}
+
+// record is the accounting of one life of a session: 0 the Start, 1 an Interim-Update,
+// 2 the Stop.
+func (m *maker) record(dst []byte, session, life, point uint64, address netip.Addr, identifier byte) ([]byte, error) {
 	b := radius.Begin(dst, radius.AccountingRequest, identifier)
 	b.U32(radius.AcctStatusType, [...]uint32{
 		radius.AcctStatusTypeStart, radius.AcctStatusTypeInterimUpdate, radius.AcctStatusTypeStop,
@@ -102,7 +113,7 @@ func (m *maker) accounting(dst []byte, session, pass uint64, identifier byte) ([
 	id := strconv.AppendUint(m.acct[:0], life, 16)
 	id = strconv.AppendUint(append(id, '-'), session, 16)
 	b.Bytes(radius.AcctSessionID, id)
-	b.Addr(radius.FramedIPAddress, netip.AddrFrom4([4]byte{10, byte(session >> 16), byte(session >> 8), byte(session)}))
+	b.Addr(radius.FramedIPAddress, address)
 	b.U32(radius.AcctAuthentic, radius.AcctAuthenticRADIUS)
 	if point > 0 {
 		b.U32(radius.AcctSessionTime, uint32(point*300))

@@ -19,6 +19,7 @@ type Result struct {
 	Seed     uint64    `json:"seed"` // that repeats it
 	Target   string    `json:"target"`
 	Server   string    `json:"server"` // what answers there
+	Disk     string    `json:"disk"`   // file system of its journal, where it was started here
 	Begun    time.Time `json:"begun"`
 	Machine  Machine   `json:"machine"`
 	Pinned   bool      `json:"pinned"` // server and generator on a CPU of their own each
@@ -34,6 +35,7 @@ type Result struct {
 	ServerCPU float64   `json:"-"`
 	Inside    *Inside   `json:"inside"`   // of an appliance that was started here, else nil
 	Storm     *Flooded  `json:"storm"`    // what went on beside the load, or nil
+	Phases    []Phase   `json:"phases"`   // of a day, in order
 	Knee      *Knee     `json:"knee"`     // of a ramp or an overload, or nil
 	Overload  *Overload `json:"overload"` // or nil
 	Missed    []string  `json:"missed"`   // objectives, in words
@@ -116,32 +118,22 @@ func (r *Result) judge() {
 func (r *Result) Table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
-	c, s := &r.Counts, &r.Scenario
+	s := &r.Scenario
 	row("scenario", "%s: %s", s.Name, s.About)
-	row("server", "%s at %s", r.Server, r.Target)
-	loop := fmt.Sprintf("closed loop, %d x %d outstanding", s.Ports, s.Window)
-	if s.Rate > 0 {
-		loop = fmt.Sprintf("open loop, %.0f a second, %d source ports", s.Rate, s.Ports)
+	row("server", "%s at %s%s", r.Server, r.Target, r.where())
+	unit := "a packet"
+	if r.Phases != nil {
+		unit = "a session"
+		r.sessionRows(row)
+	} else {
+		r.packetRows(row)
 	}
-	row("load", "%s, %s, seed %d", loop, s.Time, r.Seed)
-	row("answers", "%.0f a second", r.Rate)
-	row("requests", "%d, answered %d (%.2f%% without being sent again), rejected %d, given up %d, unsent %d", c.Requests, c.Answered, r.First*100, c.Rejected, c.GivenUp, c.Unsent)
-	row("datagrams", "%d sent, %d retransmitted, %d garbage, %d refused; %d received", c.Datagrams, c.Retransmitted, c.Garbage, c.Refused, c.Received)
-	row("not as asked", "%d wrong, %d malformed, %d stray, %d late, %d surplus", c.Wrong, c.Malformed, c.Stray, c.Late, c.Surplus)
-	if s.Again > 0 {
-		row("duplicates", "%d answered, %d of them otherwise than at first, %d unanswered", c.Repeated, c.Differs, c.Unrepeated)
-	}
-	if f := r.Storm; f != nil {
-		row("beside", "%.0f requests a second made beforehand, %d sent; %d of them answered, %d answered again", f.Offered, f.Sent, f.Answered, f.Again)
-	}
-	l := &r.Latency
-	row("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(l.P50), ms(l.P90), ms(l.P99), ms(l.P999), ms(l.Max))
 	if r.ServerCPU > 0 {
 		row("server", "%.1f us of CPU an answer; %.0f%% of a CPU, others on it %.0f%%, steal %.0f%%; generator %.0f%%, others %.0f%%",
 			r.ServerCPU, r.Used.Server*100, r.Used.Foreign*100, r.Used.Steal*100, r.Used.Generator*100, r.Used.Beside*100)
 	}
 	if r.Inside != nil {
-		row("inside", "%s", r.Inside)
+		row("inside", "%s", r.Inside.words(unit))
 	}
 	if k := r.Knee; k != nil {
 		limit := ""
@@ -157,6 +149,50 @@ func (r *Result) Table(out io.Writer) error {
 		row("MISSED", "%s", m)
 	}
 	return w.Flush()
+}
+
+// where says which file system the server's journal is on.
+func (r *Result) where() string {
+	if r.Disk == "" {
+		return ""
+	}
+	return ", its journal on " + r.Disk
+}
+
+// packetRows are of a scenario that is requests.
+func (r *Result) packetRows(row func(name, format string, args ...any)) {
+	c, s := &r.Counts, &r.Scenario
+	loop := fmt.Sprintf("closed loop, %d x %d outstanding", s.Ports, s.Window)
+	if s.Rate > 0 {
+		loop = fmt.Sprintf("open loop, %.0f a second, %d source ports", s.Rate, s.Ports)
+	}
+	row("load", "%s, %s, seed %d", loop, s.Time, r.Seed)
+	row("answers", "%.0f a second", r.Rate)
+	row("requests", "%d, answered %d (%.2f%% without being sent again), rejected %d, given up %d, unsent %d", c.Requests, c.Answered, r.First*100, c.Rejected, c.GivenUp, c.Unsent)
+	row("datagrams", "%d sent, %d retransmitted, %d garbage, %d refused; %d received", c.Datagrams, c.Retransmitted, c.Garbage, c.Refused, c.Received)
+	row("not as asked", "%d wrong, %d malformed, %d stray, %d late, %d surplus", c.Wrong, c.Malformed, c.Stray, c.Late, c.Surplus)
+	if s.Again > 0 {
+		row("duplicates", "%d answered, %d of them otherwise than at first, %d unanswered", c.Repeated, c.Differs, c.Unrepeated)
+	}
+	if f := r.Storm; f != nil {
+		row("beside", "%.0f requests a second made beforehand, %d sent; %d of them answered, %d answered again", f.Offered, f.Sent, f.Answered, f.Again)
+	}
+	row("latency", "%s", r.Latency)
+}
+
+// sessionRows are of a scenario that is whole sessions.
+func (r *Result) sessionRows(row func(name, format string, args ...any)) {
+	c := &r.Counts
+	row("load", "%g sessions begin each second, for %s", r.Scenario.Rate, r.Scenario.Time)
+	row("sessions", "%d began, %d came to their end, %d found no room", c.Requests, c.Answered, c.Unsent)
+	for _, p := range r.Phases {
+		row(p.Name, "%d  %s%s", p.Count, p.Latency, p.failed())
+	}
+}
+
+// String is the percentiles for people.
+func (l Latency) String() string {
+	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(l.P50), ms(l.P90), ms(l.P99), ms(l.P999), ms(l.Max))
 }
 
 func ms(us int64) string { return fmt.Sprintf("%.2fms", float64(us)/1000) }

@@ -30,6 +30,8 @@ type Target struct {
 	// Of a server that was started here:
 	PID     int
 	Metrics string // host:port of its Prometheus metrics, or empty
+	Disk    string // file system of its journal
+	CoA     uint16 // port that it sends changes of authorization to, or 0
 }
 
 // address is where a scenario's requests go.
@@ -163,7 +165,7 @@ func (a *attack) warm(ctx context.Context) error {
 // measure runs the scenario once.
 func (a *attack) measure(ctx context.Context) (*Result, error) {
 	r := &Result{
-		Scenario: *a.s, Seed: a.seed, Target: a.t.address(a.s).String(), Server: a.t.Name,
+		Scenario: *a.s, Seed: a.seed, Target: a.t.address(a.s).String(), Server: a.t.Name, Disk: a.t.Disk,
 		Begun: time.Now().UTC().Truncate(time.Second), Machine: describeMachine(), Pinned: a.r.Pinned,
 	}
 	inside, err := look(ctx, a.t)
@@ -227,6 +229,9 @@ func (a *attack) tell(line fmt.Stringer) {
 
 // Run warms a target and puts a scenario's load on it.
 func (r *Runner) Run(ctx context.Context, s *Scenario, t *Target) (*Result, error) {
+	if s.Kind == KindDay {
+		return r.day(ctx, s, t)
+	}
 	a, err := r.open(s, t)
 	if a != nil {
 		defer a.close()

@@ -16,6 +16,7 @@ import (
 const (
 	KindAuth       = "auth"       // Access-Request, PAP, with Message-Authenticator
 	KindAccounting = "accounting" // Accounting-Request: Start, Interim-Update, Stop
+	KindDay        = "day"        // whole sessions, Rate of them begin each second, see day
 )
 
 // Scenario says what to send, how much of it, and what must hold.
@@ -159,8 +160,11 @@ func (s *Scenario) Check() error {
 			fault("%s is %d, and may be %d to %d", key, n, least, most)
 		}
 	}
-	if s.Kind != KindAuth && s.Kind != KindAccounting {
-		fault("kind is %q, and may be %s or %s", s.Kind, KindAuth, KindAccounting)
+	if s.Kind != KindAuth && s.Kind != KindAccounting && s.Kind != KindDay {
+		fault("kind is %q, and may be %s, %s or %s", s.Kind, KindAuth, KindAccounting, KindDay)
+	}
+	if s.Kind == KindDay && (s.Rate <= 0 || s.Sessions > dayMax) {
+		fault("a day has a rate, and up to %d sessions", dayMax)
 	}
 	between("users", s.Users, 1, 100_000)
 	between("sessions", s.Sessions, 1, 10_000_000)

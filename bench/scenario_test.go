@@ -29,7 +29,7 @@ func TestBuiltInScenarios(t *testing.T) {
 func TestScenarioFaults(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"name: x\nkind: auth\nwindw: 3\n", "windw"},
-		{"name: x\nkind: radius\n", `kind is "radius", and may be auth or accounting`},
+		{"name: x\nkind: radius\n", `kind is "radius", and may be auth, accounting or day`},
 		{"name: x\nkind: auth\nwindow: 257\n", "window is 257, and may be 1 to 256"},
 		{"name: x\nkind: auth\nports: 100000\n", "ports is 100000"},
 		{"name: x\nkind: auth\ntime: 24h\n", "time is 24h0m0s, and may be up to 10m0s"},

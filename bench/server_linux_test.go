@@ -17,18 +17,24 @@ func small(name string) *Scenario {
 	return s
 }
 
+// built is the real program, from this tree.
+func built(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "sallyport")
+	if text, err := exec.Command("go", "build", "-o", program, "sallyport/cmd/sallyport").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return program
+}
+
 // TestAppliance: the real program loads the generated configuration and meets every
 // built-in scenario's demands on what is answered. How fast is not asked here.
 func TestAppliance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: this builds the appliance and runs it")
 	}
-	program := filepath.Join(t.TempDir(), "sallyport")
-	if text, err := exec.Command("go", "build", "-o", program, "sallyport/cmd/sallyport").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
 	ctx := context.Background()
-	s, err := Appliance(ctx, program, -1, 5)
+	s, err := Appliance(ctx, built(t), -1, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,6 +50,32 @@ func TestAppliance(t *testing.T) {
 		}
 		if in := result.Inside; in == nil || in.Allocs > 1e6 || (name == "garbage") != (len(in.Drops) > 0) {
 			t.Errorf("%s: inside %+v", name, in)
+		}
+	}
+}
+
+// TestDay: whole sessions through the real program; every one comes to its end.
+func TestDay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: this builds the appliance and runs it")
+	}
+	s, err := Appliance(context.Background(), built(t), -1, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, s)
+	day := scenario("day")
+	day.Users, day.Sessions, day.Objectives.P99 = 5, 20, 0
+	r, err := (&Runner{ServerCPU: -1, GeneratorCPU: -1}).Run(context.Background(), day, &s.Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Missed) > 0 || r.Counts.Answered != 20 {
+		t.Errorf("%v %+v", r.Missed, r.Phases)
+	}
+	for _, p := range r.Phases {
+		if p.Count != 20 || p.Latency.P50 <= 0 {
+			t.Errorf("%+v", p)
 		}
 	}
 }

@@ -11,6 +11,9 @@ type Machine struct {
 	Go       string `json:"go"`
 }
 
+// inMemory is a file system that keeps nothing: a journal there proves nothing.
+const inMemory = "memory"
+
 // usage is what was used up to a moment.
 type usage struct {
 	at            time.Time

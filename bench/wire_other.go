@@ -25,4 +25,5 @@ func startOn(int, *exec.Cmd) error      { return errLinux }
 func readUsage(int, int, int) (u usage) { return u }
 func pause(int) error                   { return errLinux }
 func resume(int) error                  { return errLinux }
+func fileSystem(string) string          { return "" }
 func describeMachine() (m Machine)      { return m }
