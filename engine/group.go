@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+
+	"sallyport/engine/record"
+	"sallyport/engine/step"
+	"sallyport/sessions/store"
+)
+
+// group takes one group of events through step, commit and publish.
+func (c *core) group(group []event) {
+	now := c.e.clock.Now()
+	if !now.Before(c.nextTick) {
+		c.nextTick = now.Add(tickEvery)
+		group = append(group, c.tick(now)...)
+	}
+	if len(group) > 0 {
+		c.take(now, group)
+	}
+	c.store.Maintain(c.table, now)
+}
+
+func (c *core) take(now time.Time, group []event) {
+	for _, ev := range group {
+		ev.step(c, now)
+	}
+	batch, err := c.commit()
+	c.published = c.e.clock.Now()
+	if err == nil {
+		c.publish(now, batch)
+		if len(c.order) > 0 {
+			c.e.recovered()
+		}
+	} else {
+		c.e.counters.failed.Add(1)
+		c.e.trouble(now, err)
+	}
+	for _, ev := range group {
+		ev.done(c, err)
+	}
+	c.send()
+	for i, ev := range group {
+		if r, ok := ev.(carrier); ok {
+			q := r.request()
+			q.counters.queued.Add(-1)
+			c.e.release(q)
+		}
+		group[i] = nil
+	}
+	clear(c.pending)
+	clear(c.pendingAcct)
+	c.order, c.reports, c.framed = c.order[:0], c.reports[:0], 0
+}
+
+// answer has the reply of a request sent with the others of the group.
+func (c *core) answer(q *request) { c.answers = append(c.answers, q) }
+
+// send seals the group's replies side by side and sends them late.
+func (c *core) send() {
+	c.sums.Reset()
+	for i, q := range c.answers {
+		var err error
+		if q.sealed, err = c.sums.Seal(q.nas.Key, &q.builder, q.view.Authenticator()); err != nil {
+			q.drop(c.published, dropReply)
+			c.answers[i] = nil
+		}
+	}
+	c.sums.Run()
+	for i, q := range c.answers {
+		if q != nil {
+			q.answer(c.published)
+			c.answers[i] = nil
+		}
+	}
+	c.answers = c.answers[:0]
+}
+
+// commit makes the group durable. The batch is the store's and tells the records'
+// octets in the order of c.order.
+func (c *core) commit() (*store.Batch, error) {
+	if len(c.order) == 0 && len(c.reports) == 0 {
+		return nil, nil
+	}
+	b := c.store.Begin()
+	for _, id := range c.order {
+		var err error
+		if s := c.pending[id].next; s != nil {
+			err = b.Put(s)
+		} else {
+			err = b.Delete(id)
+		}
+		if err != nil {
+			b.Discard()
+			return nil, err
+		}
+	}
+	for _, r := range c.reports {
+		if err := b.AppendReport(r.at, r.json); err != nil {
+			b.Discard()
+			return nil, err
+		}
+	}
+	return b, c.store.Commit(b)
+}
+
+// publish makes the group visible: the table first, then whoever waits for it.
+func (c *core) publish(now time.Time, batch *store.Batch) {
+	rules := &c.e.snapshot().Rules
+	for _, id := range c.order {
+		v := c.pending[id]
+		if v.next == nil {
+			c.table.Delete(id)
+			c.e.hub.forget(id)
+			continue
+		}
+		c.table.Put(v.next)
+		c.table.Schedule(id, step.Deadline(v.next, rules))
+		if s := v.next; s.Change != nil && (v.before == nil || v.before.Change == nil || v.before.Change.Serial != s.Change.Serial) {
+			c.e.pushes.Add(1)
+			c.sendChange(now, c.own(v))
+		}
+		c.e.hub.changed(v.before, v.next)
+	}
+}
+
+func (c *core) appendReport(now time.Time, row *record.Posture) {
+	if b, err := json.Marshal(row); err == nil {
+		c.reports = append(c.reports, postureRow{now, b})
+	}
+}
