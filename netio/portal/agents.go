@@ -63,6 +63,10 @@ func (a *agents) open(name string) (*os.File, digest, error) {
 		return nil, digest{}, err
 	}
 	defer root.Close()
+	// Opening a FIFO waits for its writer, so a look comes before.
+	if info, err := root.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return nil, digest{}, errors.Join(errNoFile, err)
+	}
 	f, err := root.Open(name)
 	if err != nil {
 		return nil, digest{}, err
