@@ -1,6 +1,7 @@
 # make demo   the reference story on loopback, needs only Go; KEEP=1 leaves it running
 # make test   everything, with the real peers that Debian has (see .ci/deps)
 # make lint   gofmt, vet for every system, the house rules
+# make test-usb  the agent on Debian's kernel in QEMU: sticks, hubs, a keyboard; needs apt-get
 # make fuzz   every fuzz target for FUZZTIME each
 # make bench  the Go benchmarks
 # make bench-compare  this appliance, its peers and our bare reactor in turn on one core; OUT=DIR keeps the results
@@ -13,7 +14,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz lint fuzz bench bench-compare bench-coa deps clean
+.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-compare bench-coa deps clean
 
 all: build
 
@@ -39,6 +40,9 @@ test-race:
 # A second for each target: enough to see that none is broken. See fuzz.
 test-fuzz:
 	FUZZTIME=1s ./.ci/fuzz
+
+test-usb:
+	GO='$(GO)' ./.ci/usb
 
 lint:
 	./.ci/lint

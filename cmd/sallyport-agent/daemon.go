@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,10 @@ import (
 
 // eventsMax is how many answers may wait for the loop; those that bring more wait.
 const eventsMax = 64
+
+// gatherFor is how long the kernel's messages about one device are gathered before it is
+// looked at: it sends four within some milliseconds. Blocking does not wait for that.
+const gatherFor = 20 * time.Millisecond
 
 // daemon is the rim around core: one loop that steps it, and goroutines that do what it
 // says and bring the answers back.
@@ -43,7 +48,13 @@ type daemon struct {
 	ctx    context.Context // of the whole agent
 	events chan core.Event
 	work   sync.WaitGroup
-	acting sync.Mutex // one action at a time
+
+	starting sync.Mutex                        // held while work is begun
+	wound    bool                              // guarded by starting: nothing new is begun
+	acting   sync.Mutex                        // one action at a time
+	striking atomic.Int32                      // devices that are being blocked as they appear
+	seen     atomic.Pointer[collect.Inventory] // by the last look
+	reflex   atomic.Pointer[report.Action]     // what a new storage interface brings about; nil: nothing
 
 	link     context.Context // of the present link; the loop's own
 	abandon  context.CancelFunc
@@ -137,7 +148,7 @@ func newClient(opts *options, dir keep.Dir, me report.Agent, system report.Syste
 // run steps core until ctx ends, or with until set, until it says so after a step.
 func (d *daemon) run(until func() bool) error {
 	defer d.wind()
-	devices, err := collect.WatchUSB(d.ctx, d.opts.Sysroot, d.log)
+	devices, err := collect.WatchUSB(d.ctx, d.opts.Sysroot, d.log, d.appeared)
 	if err != nil {
 		d.log.Error("USB changes cannot be watched; only the heartbeat looks for them", "error", err)
 	}
@@ -151,8 +162,9 @@ func (d *daemon) run(until func() bool) error {
 	if runtime.GOOS == "linux" && d.opts.Sysroot == "/" && os.Geteuid() != 0 {
 		d.log.Warn("not running as root: USB storage is seen but cannot be blocked")
 	}
-	timer := time.NewTimer(time.Hour)
+	timer, gather := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer gather.Stop()
 	d.step(core.Started{})
 	for until == nil || !until() {
 		timer.Reset(d.untilNext())
@@ -162,6 +174,12 @@ func (d *daemon) run(until func() bool) error {
 		case ev := <-d.events:
 			d.step(ev)
 		case <-devices:
+			gather.Reset(gatherFor)
+		case <-gather.C:
+			if d.striking.Load() > 0 { // its end brings a look, and it should have the processor
+				gather.Reset(gatherFor)
+				continue
+			}
 			d.step(core.DevicesChanged{})
 		case <-network:
 			d.client.Forget()
@@ -186,6 +204,9 @@ func (d *daemon) untilNext() time.Duration {
 
 // wind ends what is under way and waits for it.
 func (d *daemon) wind() {
+	d.starting.Lock()
+	d.wound = true
+	d.starting.Unlock()
 	d.abandon()
 	d.work.Wait()
 	d.voice.wait()
@@ -197,7 +218,31 @@ func (d *daemon) step(ev core.Event) {
 	for _, e := range d.core.Step(d.clock.Now(), ev) {
 		d.do(e)
 	}
+	d.reflex.Store(d.core.Reflex())
 	d.status.update(d.core.View(), d.list.Entries())
+}
+
+// appeared is told of a new storage interface before anybody looks. When the policy would
+// have it blocked, that is not waited for.
+func (d *daemon) appeared(iface string) {
+	action := d.reflex.Load()
+	if action == nil {
+		return
+	}
+	d.striking.Add(1)
+	d.background(d.ctx, func(ctx context.Context) core.Event {
+		defer d.striking.Add(-1)
+		outcome, struck := d.usb.Strike(ctx, iface, action.Allow, func(dev collect.Device) {
+			select {
+			case d.events <- core.Struck{Action: *action, Device: dev.USBDevice}:
+			case <-ctx.Done():
+			}
+		})
+		if !struck {
+			return core.DevicesChanged{}
+		}
+		return core.ActionEnded{Result: report.ActionResult{ID: action.ID, Result: outcome.Result, Error: outcome.Detail}}
+	})
 }
 
 // say shows the person a message: on standard output, in the status, by the hook.
@@ -209,15 +254,18 @@ func (d *daemon) say(text string) {
 
 // background runs f and brings its event to the loop, unless ctx ended meanwhile.
 func (d *daemon) background(ctx context.Context, f func(ctx context.Context) core.Event) {
-	d.work.Add(1)
-	go func() {
-		defer d.work.Done()
+	d.starting.Lock()
+	defer d.starting.Unlock()
+	if d.wound {
+		return
+	}
+	d.work.Go(func() {
 		ev := f(ctx)
 		select {
 		case <-ctx.Done():
 		case d.events <- ev:
 		}
-	}()
+	})
 }
 
 func (d *daemon) newLink() {
@@ -236,7 +284,16 @@ func (d *daemon) do(e core.Effect) {
 		d.newLink()
 	case core.Collect:
 		d.background(d.ctx, func(context.Context) core.Event {
-			return core.Facts{Facts: report.Facts{USB: collect.USB(d.opts.Sysroot).Report()}}
+			begun := time.Now()
+			inv := collect.USB(d.opts.Sysroot)
+			d.log.Debug("looked for USB storage", "devices", len(inv.Devices), "took", time.Since(begun))
+			d.seen.Store(&inv)
+			d.forget(inv)
+			return core.Facts{Facts: report.Facts{USB: inv.Report()}}
+		})
+	case core.Survey:
+		d.background(d.ctx, func(ctx context.Context) core.Event {
+			return core.Surveyed{ETag: e.Policy.ETag}
 		})
 	case core.Search:
 		d.background(d.link, func(ctx context.Context) core.Event { return d.search(ctx, e) })
@@ -252,7 +309,7 @@ func (d *daemon) do(e core.Effect) {
 		ctx, d.stopPoll = context.WithCancel(d.link)
 		d.background(ctx, func(ctx context.Context) core.Event { return d.poll(ctx, e) })
 	case core.Run:
-		d.background(d.ctx, func(ctx context.Context) core.Event { return core.ActionEnded{Result: d.act(ctx, e.Action)} })
+		d.background(d.ctx, func(ctx context.Context) core.Event { return core.ActionEnded{Result: d.act(ctx, e)} })
 	case core.Unblock:
 		d.background(d.ctx, func(ctx context.Context) core.Event { return d.unblock(ctx, e) })
 	case core.Show:
@@ -307,18 +364,35 @@ func failed(gen uint64, doing string, seq uint64, err error) core.Event {
 }
 
 // act carries out an action of the closed list; core lets no other through.
-func (d *daemon) act(ctx context.Context, a report.Action) report.ActionResult {
+func (d *daemon) act(ctx context.Context, e core.Run) report.ActionResult {
+	a, begun := e.Action, time.Now()
 	d.acting.Lock()
 	defer d.acting.Unlock()
 	outcome := remedy.Outcome{Result: remedy.Refused, Detail: "this agent does not know the action " + a.Verb}
 	switch a.Verb {
 	case report.VerbUSBBlock:
-		outcome = d.usb.Block(ctx, a.Allow)
+		if inv := d.seen.Load(); e.Reflex && inv != nil {
+			outcome = d.usb.BlockSeen(ctx, a.Allow, *inv)
+		} else {
+			outcome = d.usb.Block(ctx, a.Allow)
+		}
 	case report.VerbUSBUnblock:
 		outcome = d.usb.Unblock(ctx)
 	}
-	d.log.Info("action ended", "verb", a.Verb, "id", a.ID, "result", outcome.Result, "detail", outcome.Detail)
+	d.log.Info("action ended", "verb", a.Verb, "id", a.ID, "result", outcome.Result, "detail", outcome.Detail, "took", time.Since(begun))
 	return report.ActionResult{ID: a.ID, Result: outcome.Result, Error: outcome.Detail}
+}
+
+// forget strikes what is not plugged in any more from what is written down as blocked,
+// unless an action is under way, which does it too.
+func (d *daemon) forget(inv collect.Inventory) {
+	if inv.Error != "" || !d.list.Over(inv) || !d.acting.TryLock() {
+		return
+	}
+	defer d.acting.Unlock()
+	if err := d.usb.Forget(); err != nil {
+		d.log.Warn("cannot forget a blocked device that is gone", "error", err)
+	}
 }
 
 func (d *daemon) unblock(ctx context.Context, e core.Unblock) core.Event {

@@ -100,7 +100,7 @@ func (f *statusFile) write() {
 		if !reflect.DeepEqual(now, f.written) {
 			f.written = now
 			now.Updated = time.Now().UTC()
-			err := f.dir.WriteJSON(statusName, now, keep.Public)
+			err := f.dir.WriteJSONVolatile(statusName, now, keep.Public)
 			if err != nil && !failing {
 				f.log.Error("the status cannot be written", "error", err)
 			}

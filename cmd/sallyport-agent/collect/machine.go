@@ -69,17 +69,21 @@ func (m *machine) readBlocks() error {
 		if attribute(b.path, "partition") != "" {
 			b.parent = filepath.Base(filepath.Dir(b.path))
 		}
-		b.backing = attribute(b.path, "loop/backing_file")
-		slaves, _ := os.ReadDir(filepath.Join(b.path, "slaves"))
-		for _, s := range slaves {
-			b.slaves = append(b.slaves, s.Name())
+		if strings.HasPrefix(b.name, "loop") {
+			b.backing = attribute(b.path, "loop/backing_file")
+		}
+		if b.parent == "" { // a partition stands on its disk alone
+			slaves, _ := os.ReadDir(filepath.Join(b.path, "slaves"))
+			for _, s := range slaves {
+				b.slaves = append(b.slaves, s.Name())
+			}
 		}
 		m.blocks[b.name] = b
 		if dev := attribute(b.path, "dev"); dev != "" {
 			m.byDev[dev] = b.name
 		}
-		if dm := attribute(b.path, "dm/name"); dm != "" {
-			m.byDM[dm] = b.name
+		if strings.HasPrefix(b.name, "dm-") {
+			m.byDM[attribute(b.path, "dm/name")] = b.name
 		}
 	}
 	for _, e := range entries { // entries and not the map: the order is the directory's

@@ -96,6 +96,15 @@ func parseInterface(s string) (class [3]byte, ok bool) {
 // Storage says whether the event is about an interface whose setting in use is storage.
 func (ev Uevent) Storage() bool { return ev.HasInterface && ev.Interface[0] == classStorage }
 
+// NewStorage is the name of the interface ("2-1:1.0") when the event says that one with
+// storage is new; else empty.
+func (ev Uevent) NewStorage() string {
+	if ev.Action != "add" || ev.DevType != "usb_interface" || !ev.Storage() {
+		return ""
+	}
+	return ev.DevPath[strings.LastIndexByte(ev.DevPath, '/')+1:]
+}
+
 // Concerns says whether the USB storage of the machine may be another one after this
 // event. Any USB event counts: storage may be in an alternate setting that is not in use.
 func (ev Uevent) Concerns() bool { return ev.Subsystem == "usb" || ev.Subsystem == "block" }

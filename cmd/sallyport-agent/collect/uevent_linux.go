@@ -80,7 +80,7 @@ func fromKernel(from unix.Sockaddr) bool {
 	return ok && a.Pid == 0
 }
 
-func watchKernel(ctx context.Context, log *slog.Logger) (<-chan struct{}, error) {
+func watchKernel(ctx context.Context, log *slog.Logger, appeared func(string)) (<-chan struct{}, error) {
 	f, err := openUevents()
 	if err != nil {
 		return nil, err
@@ -104,6 +104,9 @@ func watchKernel(ctx context.Context, log *slog.Logger) (<-chan struct{}, error)
 				}
 				return
 			case ev.Concerns():
+				if iface := ev.NewStorage(); iface != "" {
+					appeared(iface)
+				}
 				log.Debug("uevent", "action", ev.Action, "path", Printable(ev.DevPath), "storage", ev.Storage())
 				changed.raise()
 			}

@@ -27,6 +27,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -51,7 +52,8 @@ const classStorage = 0x08
 // Inventory is the USB storage of the endpoint at one moment.
 type Inventory struct {
 	Devices []Device
-	Error   string // set: the list may be incomplete, and why
+	Error   string    // set: the list may be incomplete, and why
+	Began   time.Time // the look
 }
 
 // Device is one USB device with storage: what is reported, and what blocking it needs.
@@ -89,10 +91,11 @@ func (inv Inventory) Report() *report.USB {
 // scanSysfs reads the USB storage below root. Devices that go away while it reads are
 // left out; whatever else cannot be read makes Error.
 func scanSysfs(root string) Inventory {
-	var inv Inventory
+	inv := Inventory{Began: time.Now()}
 	m, err := readMachine(root)
 	if err != nil {
-		return Inventory{Error: err.Error()}
+		inv.Error = err.Error()
+		return inv
 	}
 	dir := filepath.Join(root, usbDevicesDir)
 	entries, err := os.ReadDir(dir)
@@ -103,7 +106,8 @@ func scanSysfs(root string) Inventory {
 		return inv // sysfs without bus/usb: the kernel has no USB, so there is none
 	}
 	if err != nil {
-		return Inventory{Error: fmt.Sprintf("cannot look for USB devices: %v", err)}
+		inv.Error = fmt.Sprintf("cannot look for USB devices: %v", err)
+		return inv
 	}
 	protected := m.systemNodes()
 	for _, e := range entries {
@@ -125,6 +129,21 @@ func scanSysfs(root string) Inventory {
 	}
 	slices.SortFunc(inv.Devices, func(a, b Device) int { return comparePorts(a.Port, b.Port) })
 	return inv
+}
+
+// Glance reads one device by the kernel's name of one of its interfaces ("2-1:1.0"), that
+// the kernel told about just now: so it has no disks yet, and nothing stands on it. False
+// when it has no storage or is going away.
+func Glance(root, iface string) (Device, bool) {
+	port, _, ok := strings.Cut(iface, ":")
+	if !ok || port == "" || strings.ContainsAny(port, "/\\") {
+		return Device{}, false
+	}
+	d, err := (&machine{root: root}).device(port, nil)
+	if err != nil || d == nil {
+		return Device{}, false
+	}
+	return *d, true
 }
 
 const usbDevicesDir = "sys/bus/usb/devices"

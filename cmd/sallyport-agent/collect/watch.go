@@ -25,15 +25,16 @@ func (s signal) raise() {
 // WatchUSB gives a channel that gets a value whenever the USB storage below root may
 // have changed; changes that nobody took yet count as one. It stops with ctx. For this
 // machine ("/") it listens to the kernel's uevents. For any other root it watches the
-// directory kernel/uevents below it, one file an event, and says so in the log.
-func WatchUSB(ctx context.Context, root string, log *slog.Logger) (<-chan struct{}, error) {
+// directory kernel/uevents below it, one file an event, and says so in the log. appeared
+// is called, before all else, with the name of each storage interface that is new.
+func WatchUSB(ctx context.Context, root string, log *slog.Logger, appeared func(iface string)) (<-chan struct{}, error) {
 	if root == "/" || root == "" {
-		return watchKernel(ctx, log)
+		return watchKernel(ctx, log, appeared)
 	}
-	return watchDirectory(ctx, filepath.Join(root, "kernel/uevents"), log)
+	return watchDirectory(ctx, filepath.Join(root, "kernel/uevents"), log, appeared)
 }
 
-func watchDirectory(ctx context.Context, dir string, log *slog.Logger) (<-chan struct{}, error) {
+func watchDirectory(ctx context.Context, dir string, log *slog.Logger, appeared func(string)) (<-chan struct{}, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func watchDirectory(ctx context.Context, dir string, log *slog.Logger) (<-chan s
 				log.Warn("watching for USB changes: looking at everything again", "error", err)
 				changed.raise()
 			case ev := <-w.Events:
-				if ev.Has(fsnotify.Create) && fileConcerns(ev.Name, log) {
+				if ev.Has(fsnotify.Create) && fileConcerns(ev.Name, log, appeared) {
 					changed.raise()
 				}
 			}
@@ -64,7 +65,7 @@ func watchDirectory(ctx context.Context, dir string, log *slog.Logger) (<-chan s
 }
 
 // fileConcerns reads an event's file. One that is gone already may have been anything.
-func fileConcerns(name string, log *slog.Logger) bool {
+func fileConcerns(name string, log *slog.Logger, appeared func(string)) bool {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return true
@@ -73,6 +74,9 @@ func fileConcerns(name string, log *slog.Logger) bool {
 	if err != nil {
 		log.Warn("an event that cannot be read", "file", name, "error", err)
 		return false
+	}
+	if iface := ev.NewStorage(); iface != "" {
+		appeared(iface)
 	}
 	log.Debug("uevent", "action", ev.Action, "path", Printable(ev.DevPath), "storage", ev.Storage())
 	return ev.Concerns()

@@ -51,6 +51,9 @@ func (a *Agent) begin(action report.Action, judged *sending, before map[string]*
 	switch {
 	case running:
 		a.cool[key] = cmp.Or(c, &cooling{facts: judged.digest, pause: coolFirst})
+	case c == nil && a.reflexed == judged.digest:
+		// The reflex did it already; again if the next verdict still asks.
+		a.cool[key] = &cooling{action: action, facts: judged.digest, pause: 2 * coolFirst, at: a.now.Add(coolFirst)}
 	case c != nil && c.facts == judged.digest:
 		c.at, c.action = a.now.Add(c.pause), action
 		c.pause = min(2*c.pause, coolMax)
@@ -70,12 +73,14 @@ func (a *Agent) refuse(action report.Action, why string) {
 	a.results = append(a.results, report.ActionResult{ID: action.ID, Result: resultRefused, Error: why})
 }
 
-func (a *Agent) run(action report.Action) {
+func (a *Agent) run(action report.Action) { a.begun(action, false) }
+
+func (a *Agent) begun(action report.Action, reflex bool) {
 	if action.Verb == report.VerbUSBBlock {
 		a.holding = true
 	}
 	a.running[action.ID] = action
-	a.emit(Run{Action: action})
+	a.emit(Run{Action: action, Reflex: reflex})
 }
 
 // repeatActions carries out again what cooled down.

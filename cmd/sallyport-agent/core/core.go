@@ -104,6 +104,18 @@ type Agent struct {
 	want         string            // trigger of a report that is wanted
 	fresh        bool              // facts were collected since it was wanted
 
+	surveying   bool // a look at everything but USB is under way
+	surveyAgain bool
+	surveyed    string        // etag of the policy by which others were looked for
+	others      *report.Facts // what that found
+	surveyAt    time.Time
+
+	armed    bool              // a verdict came in this session: reflexes may act
+	dealt    [sha256.Size]byte // facts of now that a reflex or the appliance has dealt with
+	reflexed [sha256.Size]byte // facts the last reflex was about
+	witness  *report.Facts     // facts to be told although they are over
+	holdAt   time.Time         // until then nothing else is told
+
 	seq      uint64
 	nonce    string
 	sending  *sending
@@ -157,6 +169,8 @@ func (a *Agent) Step(now time.Time, ev Event) []Effect {
 		a.collect()
 	case Facts:
 		a.collected(ev)
+	case Surveyed:
+		a.surveyEnded(ev)
 	case Found:
 		a.found(ev)
 	case NotFound:
@@ -171,6 +185,8 @@ func (a *Agent) Step(now time.Time, ev Event) []Effect {
 		a.failed(ev)
 	case Heard:
 		a.heard(ev)
+	case Struck:
+		a.struck(ev)
 	case ActionEnded:
 		a.actionEnded(ev)
 	case Unblocked:
@@ -190,7 +206,7 @@ func (a *Agent) enter(p Phase) {
 
 // deadlines are all the times something is to be done at.
 func (a *Agent) deadlines() []*time.Time {
-	list := []*time.Time{&a.searchAt, &a.claimAt, &a.retryAt, &a.beatAt, &a.pollAt, &a.calmAt}
+	list := []*time.Time{&a.searchAt, &a.claimAt, &a.retryAt, &a.beatAt, &a.pollAt, &a.calmAt, &a.surveyAt, &a.holdAt}
 	for _, key := range sortedKeys(a.cool) {
 		list = append(list, &a.cool[key].at)
 	}
@@ -236,6 +252,10 @@ func (a *Agent) tick() {
 	if a.due(&a.calmAt) && a.polling {
 		a.calm()
 	}
+	if a.due(&a.surveyAt) && a.phase >= Preparing {
+		a.survey()
+	}
+	a.due(&a.holdAt)
 	a.repeatActions()
 }
 
@@ -271,6 +291,7 @@ func (a *Agent) collected(ev Facts) {
 	bounded := report.Report{Facts: ev.Facts}
 	bounded.Tidy() // now, so that equal facts have equal digests
 	a.facts = &bounded.Facts
+	defer a.reflex() // what is asked for last is begun first where there is one processor
 	if !a.collectAgain {
 		a.lookedTwice, a.fresh = false, true
 		return
@@ -283,10 +304,14 @@ func (a *Agent) collected(ev Facts) {
 	a.lookedTwice = true
 }
 
-// offered are the facts the policy asks for; before there is a policy, all.
+// offered are the facts the policy asks for; before there is a policy, USB storage.
 func (a *Agent) offered() report.Facts {
 	var f report.Facts
-	if a.policy == nil || slices.Contains(a.policy.Collect, "usb") {
+	if a.others != nil && a.policy != nil && a.surveyed == a.policy.ETag {
+		f = *a.others
+	}
+	f.USB = nil
+	if a.policy == nil || slices.Contains(a.policy.Collect, report.KindUSB) {
 		f.USB = a.facts.USB
 	}
 	return f

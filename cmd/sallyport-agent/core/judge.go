@@ -2,7 +2,6 @@ package core
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -12,12 +11,14 @@ import (
 
 // sending is the report under way.
 type sending struct {
-	seq     uint64
-	trigger string
-	digest  [sha256.Size]byte
-	results int // how many of a.results it carries
-	stale   int // nonces in a row that were stale
-	body    []byte
+	seq       uint64
+	trigger   string
+	facts     report.Facts
+	testimony bool // of a witness
+	digest    [sha256.Size]byte
+	results   int // how many of a.results it carries
+	stale     int // nonces in a row that were stale
+	body      []byte
 }
 
 // staleMax bounds how often a stale nonce is answered at once.
@@ -26,10 +27,12 @@ const staleMax = 3
 func (a *Agent) wantReport(trigger string) {
 	a.want, a.fresh = trigger, false
 	a.collect()
+	a.survey()
 }
 
 // advance makes a report when there is a reason, facts are there, and none is under way.
 func (a *Agent) advance() {
+	a.testify()
 	if a.phase != Bound || a.sending != nil || a.facts == nil {
 		return
 	}
@@ -42,13 +45,15 @@ func (a *Agent) advance() {
 // makes are not reported one by one.
 func (a *Agent) trigger() string {
 	switch {
-	case !a.fresh || a.fetching != "":
+	case !a.fresh || a.fetching != "" || !a.holdAt.IsZero():
 		return ""
+	case a.surveying && (!a.everJudged || a.surveyed != a.policy.ETag):
+		return "" // the first report by a policy has everything
 	case !a.everJudged:
 		return report.TriggerInitial
 	case len(a.results) > 0 && len(a.running) == 0:
 		return report.TriggerRemediated
-	case a.want != "":
+	case a.want != "" && !a.surveying:
 		return a.want
 	case len(a.running) == 0 && digest(a.offered()) != a.judged:
 		return report.TriggerEvent
@@ -57,32 +62,53 @@ func (a *Agent) trigger() string {
 }
 
 func (a *Agent) makeReport(trigger string) {
+	a.want = ""
+	a.reportOf(trigger, a.offered())
+}
+
+// reportOf makes and sends a report of the facts.
+func (a *Agent) reportOf(trigger string, facts report.Facts) {
 	a.seq++
-	facts := a.offered()
-	if facts.USB != nil { // a copy: bounds are applied in place, and a View may be reading
-		usb := *facts.USB
-		usb.Devices = slices.Clone(usb.Devices)
-		facts.USB = &usb
-	}
 	r := report.Report{V: report.Version, SessionID: a.session.SessionID, Seq: a.seq, Nonce: a.nonce, BootID: a.cfg.BootID,
 		MonoMS: a.now.Sub(a.start).Milliseconds(), Wall: a.now.UTC(), Trigger: trigger, Agent: a.cfg.Agent, System: a.cfg.System,
-		Facts: facts, Actions: slices.Clone(a.results)}
+		Facts: copied(facts), Actions: slices.Clone(a.results)}
 	if a.policy != nil {
 		r.PolicyETag = a.policy.ETag
 	}
-	r.Tidy()
-	body, err := json.Marshal(r)
+	body, err := r.Encode()
 	if err != nil { // a time outside RFC 3339 is the one value that cannot be written
 		a.note(fmt.Sprintf("the report cannot be written: %v", err))
 		return
 	}
-	a.want = ""
-	stale := 0
+	stale, testimony := 0, false
 	if a.sending != nil {
-		stale = a.sending.stale
+		stale, testimony = a.sending.stale, a.sending.testimony
 	}
-	a.sending = &sending{seq: a.seq, trigger: trigger, digest: digest(facts), results: len(a.results), stale: stale, body: body}
+	a.sending = &sending{seq: a.seq, trigger: trigger, facts: facts, testimony: testimony, digest: digest(facts), results: len(a.results), stale: stale, body: body}
 	a.send()
+}
+
+// copied is facts whose groups may be changed: bounds are applied in place, and a View
+// may be reading. The lists were tidied when they came in, so that only what does not fit
+// is left out now.
+func copied(f report.Facts) report.Facts {
+	if f.USB != nil {
+		usb := *f.USB
+		usb.Devices = slices.Clone(usb.Devices)
+		f.USB = &usb
+	}
+	f.Files, f.Registry, f.Services = clone(f.Files), clone(f.Registry), clone(f.Services)
+	f.Processes, f.Packages, f.Patch = clone(f.Processes), clone(f.Packages), clone(f.Patch)
+	f.Encryption, f.Firewall, f.AntiMalware = clone(f.Encryption), clone(f.Firewall), clone(f.AntiMalware)
+	return f
+}
+
+func clone[G any](g *G) *G {
+	if g == nil {
+		return nil
+	}
+	c := *g
+	return &c
 }
 
 func (a *Agent) send() {
@@ -99,7 +125,7 @@ func (a *Agent) reportFailed(ev Failed) {
 		if ev.Problem.Nonce != "" && a.sending.stale < staleMax {
 			a.nonce = ev.Problem.Nonce
 			a.sending.stale++
-			a.makeReport(a.sending.trigger)
+			a.reportOf(a.sending.trigger, a.sending.facts)
 			return
 		}
 		a.leave(ev.Err)
@@ -124,7 +150,13 @@ func (a *Agent) judge(ev Judged) {
 	a.sending, a.retryAt, a.failures = nil, time.Time{}, 0
 	a.searchPause, a.retry = pause{}, pause{}
 	a.note("")
-	a.nonce, a.judged, a.everJudged = v.Nonce, done.digest, true
+	a.nonce, a.judged, a.everJudged, a.armed = v.Nonce, done.digest, true, true
+	if done.digest == digest(a.offered()) {
+		a.dealt = done.digest
+	}
+	if done.testimony {
+		a.holdAt = a.now.Add(mendedAfter)
+	}
 	if done.results > 0 {
 		a.view.Actions = a.results[:done.results]
 	}

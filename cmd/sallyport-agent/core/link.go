@@ -145,8 +145,12 @@ func (a *Agent) policyFetched(ev PolicyFetched) {
 // bind: without a policy the agent goes on; it reports all it can and the appliance
 // judges.
 func (a *Agent) bind() {
-	if a.phase == Preparing {
+	first := a.phase == Preparing
+	if first {
 		a.enter(Bound)
+	}
+	if first || a.policy != nil && a.surveyed != a.policy.ETag {
+		a.survey()
 	}
 }
 
@@ -160,6 +164,7 @@ func (a *Agent) leave(why string) {
 	a.claimAt, a.retryAt, a.beatAt = time.Time{}, time.Time{}, time.Time{}
 	a.pollAt, a.calmAt = time.Time{}, time.Time{}
 	a.want, a.results, a.everJudged, a.failures = "", nil, false, 0
+	a.surveyAt, a.holdAt, a.witness = time.Time{}, time.Time{}, nil
 	a.cool, a.refused, a.shown = map[string]*cooling{}, map[string]bool{}, map[string]bool{}
 	a.enter(Searching)
 	a.searchAt = a.now.Add(a.wait(&a.searchPause))
@@ -220,6 +225,7 @@ func (a *Agent) lostOr(ev Failed, later func()) {
 
 // giveBack un-blocks what the agent holds, if it holds anything.
 func (a *Agent) giveBack(why string) {
+	a.disarm()
 	if a.holding {
 		a.emit(Unblock{Why: why})
 	}

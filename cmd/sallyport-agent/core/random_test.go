@@ -70,7 +70,7 @@ func (w *world) gen() uint64 {
 
 func (w *world) event() Event {
 	session := w.pick("S1", "S2", "S3")
-	switch w.rng.IntN(14) {
+	switch w.rng.IntN(17) {
 	case 0:
 		return NetworkChanged{}
 	case 1, 2:
@@ -86,7 +86,8 @@ func (w *world) event() Event {
 		return Claimed{Gen: w.gen(), Claimed: report.Claimed{SessionID: session, Status: "Pending", Nonce: "n", Seq: w.seqs[session],
 			PolicyETag: w.pick("", "e1", "e2")}}
 	case 9:
-		return PolicyFetched{Gen: w.gen(), Policy: report.Policy{ETag: w.pick("e1", "e2"), Collect: []string{w.pick("usb", "other")}}}
+		return PolicyFetched{Gen: w.gen(), Policy: report.Policy{ETag: w.pick("e1", "e2"), Collect: []string{w.pick("usb", "services")},
+			Requirements: []report.Requirement{{Name: "r", Enforcement: "mandatory", Remediation: &report.Action{ID: "a1", Verb: report.VerbUSBBlock, Mode: "automatic"}}}}}
 	case 10:
 		v := report.Verdict{Status: w.pick("Compliant", "NonCompliant"), Nonce: "m", Epoch: w.rng.Uint64N(9), NextS: w.rng.IntN(90)}
 		if w.rng.IntN(2) == 0 {
@@ -99,6 +100,11 @@ func (w *world) event() Event {
 		e := report.Event{Seq: w.rng.Uint64N(9), Kind: w.pick(report.EventRecheck, report.EventPolicy, report.EventStatus, report.EventEnd), ETag: "e2"}
 		w.over = e.Kind == report.EventEnd
 		return Heard{Gen: w.gen(), Events: report.Events{After: e.Seq, Events: []report.Event{e}}}
+	case 15:
+		return Struck{Action: report.Action{ID: "a1", Verb: report.VerbUSBBlock}, Device: report.USBDevice{Port: w.pick("2-1", "2-3"), Ifaces: []string{"08/06/50"}, State: report.USBActive}}
+	case 13, 14:
+		return Surveyed{ETag: w.pick("e1", "e2"), Facts: report.Facts{Services: &report.Services{Items: []report.Service{{Name: "s",
+			State: w.pick(report.StateRunning, report.StateStopped)}}}}}
 	}
 	return ActionEnded{Result: report.ActionResult{ID: w.pick("a1", "a2", "a3"), Result: w.pick("done", "failed")}}
 }

@@ -172,11 +172,16 @@ func (s *script) describe(e Effect) string {
 		return "fetch policy " + e.ETag
 	case Collect:
 		return "collect"
+	case Survey:
+		return "survey by " + e.Policy.ETag
 	case Send:
 		return s.describeSend(e)
 	case Poll:
 		return fmt.Sprintf("poll session=%s after=%d", e.SessionID, e.After)
 	case Run:
+		if e.Reflex {
+			return fmt.Sprintf("run %s %s by reflex", e.Action.ID, e.Action.Verb)
+		}
 		return fmt.Sprintf("run %s %s", e.Action.ID, e.Action.Verb)
 	case Unblock:
 		return "unblock: " + e.Why
@@ -206,6 +211,11 @@ func (s *script) describeSend(e Send) string {
 		}
 		if r.Facts.USB.Error != "" {
 			text += fmt.Sprintf(" error=%q", r.Facts.USB.Error)
+		}
+	}
+	if r.Facts.Services != nil {
+		for _, x := range r.Facts.Services.Items {
+			text += " " + x.Name + ":" + x.State
 		}
 	}
 	for _, x := range r.Actions {
@@ -247,7 +257,21 @@ func (s *script) event(a args) Event {
 		if a.kv["collect"] != "" {
 			p.Collect = strings.Split(a.kv["collect"], ",")
 		}
+		if id := a.kv["block"]; id != "" {
+			p.Requirements = []report.Requirement{{Name: "USB_Block", Enforcement: "mandatory",
+				Remediation: &report.Action{ID: id, Verb: report.VerbUSBBlock, Mode: "automatic", Requirement: "USB_Block"}}}
+		}
 		return PolicyFetched{Gen: gen, Policy: p}
+	case "struck":
+		return Struck{Action: report.Action{ID: a.word(1), Verb: report.VerbUSBBlock},
+			Device: report.USBDevice{Port: a.word(0), Ifaces: []string{"08/06/50"}, State: report.USBActive}}
+	case "surveyed":
+		f := report.Facts{Services: &report.Services{}}
+		for _, w := range a.words[1:] {
+			name, state, _ := strings.Cut(w, ":")
+			f.Services.Items = append(f.Services.Items, report.Service{Name: name, State: state})
+		}
+		return Surveyed{ETag: a.word(0), Facts: f}
 	case "verdict":
 		return Judged{Gen: gen, Seq: seq, Verdict: verdict(a)}
 	case "fail":

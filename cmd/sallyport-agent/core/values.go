@@ -31,6 +31,11 @@ type (
 	DevicesChanged struct{}
 	// Facts answers Collect.
 	Facts struct{ report.Facts }
+	// Surveyed answers Survey.
+	Surveyed struct {
+		ETag  string
+		Facts report.Facts
+	}
 	// Found answers Search: an appliance whose certificate is trusted. SessionID and
 	// Ticket come from a redirect and are empty without one.
 	Found struct {
@@ -72,6 +77,12 @@ type (
 		Problem *report.Problem
 		Err     string
 	}
+	// Struck says that a device which just appeared was taken away by Reflex's action, as
+	// it was until then. ActionEnded with the action's number follows.
+	Struck struct {
+		Action report.Action
+		Device report.USBDevice
+	}
 	// ActionEnded answers Run.
 	ActionEnded struct{ Result report.ActionResult }
 	// Unblocked answers Unblock; Err is empty when all was given back.
@@ -91,8 +102,10 @@ type (
 		Gen             uint64
 		Appliance, ETag string
 	}
-	// Collect looks at the endpoint.
+	// Collect looks at USB storage.
 	Collect struct{}
+	// Survey looks at all else that a policy asks for, which may take its time.
+	Survey struct{ Policy report.Policy }
 	// Send posts a report. Its number has to be on the disk before it leaves. The same
 	// Body comes again when it is retried.
 	Send struct {
@@ -106,8 +119,12 @@ type (
 		Appliance, SessionID string
 		After                uint64
 	}
-	// Run carries an action out.
-	Run struct{ Action report.Action }
+	// Run carries an action out. Reflex: the facts that Collect gave last are of now, so
+	// that nobody has to look again.
+	Run struct {
+		Action report.Action
+		Reflex bool
+	}
 	// Unblock gives back all that is blocked.
 	Unblock struct{ Why string }
 	// Show tells the person something.
@@ -121,6 +138,7 @@ func (Tick) event()           {}
 func (NetworkChanged) event() {}
 func (DevicesChanged) event() {}
 func (Facts) event()          {}
+func (Surveyed) event()       {}
 func (Found) event()          {}
 func (NotFound) event()       {}
 func (Claimed) event()        {}
@@ -128,6 +146,7 @@ func (PolicyFetched) event()  {}
 func (Judged) event()         {}
 func (Heard) event()          {}
 func (Failed) event()         {}
+func (Struck) event()         {}
 func (ActionEnded) event()    {}
 func (Unblocked) event()      {}
 
@@ -135,6 +154,7 @@ func (Search) effect()      {}
 func (Claim) effect()       {}
 func (FetchPolicy) effect() {}
 func (Collect) effect()     {}
+func (Survey) effect()      {}
 func (Send) effect()        {}
 func (Poll) effect()        {}
 func (Run) effect()         {}
@@ -159,6 +179,7 @@ type View struct {
 	Trigger      string                `json:"trigger,omitempty"`
 	NextAt       time.Time             `json:"next_at,omitzero"`
 	PolicyETag   string                `json:"policy_etag,omitempty"`
+	Others       *report.Facts         `json:"others,omitempty"`  // but USB, as last looked at
 	Problem      string                `json:"problem,omitempty"` // what is in the way now
 	ProblemSince time.Time             `json:"problem_since,omitzero"`
 	USB          *report.USB           `json:"usb,omitempty"`
@@ -173,6 +194,7 @@ func (a *Agent) View() View {
 	if a.facts != nil {
 		v.USB = a.facts.USB
 	}
+	v.Others = a.others
 	if a.policy != nil {
 		v.PolicyETag = a.policy.ETag
 	}
@@ -183,7 +205,7 @@ func (a *Agent) View() View {
 // waits for. An action that is to be repeated later does not count.
 func (a *Agent) Settled() bool {
 	return a.phase == Bound && a.everJudged && a.sending == nil && a.want == "" &&
-		len(a.running) == 0 && len(a.results) == 0 && !a.collecting && a.fetching == "" && digest(a.offered()) == a.judged
+		len(a.running) == 0 && len(a.results) == 0 && !a.collecting && !a.surveying && a.fetching == "" && digest(a.offered()) == a.judged
 }
 
 // note remembers what is in the way; an empty text: nothing any more.

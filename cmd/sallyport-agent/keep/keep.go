@@ -1,10 +1,11 @@
-// Package keep holds the agent's files: each is replaced in one step and is on the disk
-// before the writer goes on, so that a crash leaves the old or the new content.
+// Package keep holds the agent's files: each is replaced in one step, so that a crash of
+// the agent leaves the old or the new content. Those that must outlive a loss of power are
+// on the disk before the writer goes on.
 //
 //	device.key      the device key, PEM, mode 0600
 //	memory.json     sequence numbers, known appliances, the key trusted on first use
-//	blocked.json    what the agent holds blocked
-//	status.json     what `status` reads, mode 0644
+//	blocked.json    what the agent holds blocked; not synced, a start of the system voids it
+//	status.json     what `status` reads, mode 0644; not synced
 //	lock            held by the running agent
 package keep
 
@@ -42,6 +43,10 @@ func (d Dir) Path(name string) string { return filepath.Join(string(d), name) }
 
 // Write replaces a file. When it returns nil the content survives a power loss.
 func (d Dir) Write(name string, content []byte, mode fs.FileMode) error {
+	return d.replace(name, content, mode, true)
+}
+
+func (d Dir) replace(name string, content []byte, mode fs.FileMode, sync bool) error {
 	f, err := os.CreateTemp(string(d), "."+name+"-*")
 	if err != nil {
 		return fmt.Errorf("cannot keep %s: %w", name, err)
@@ -50,14 +55,14 @@ func (d Dir) Write(name string, content []byte, mode fs.FileMode) error {
 	if err == nil {
 		err = f.Chmod(mode)
 	}
-	if err == nil {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), d.Path(name))
 	}
-	if err == nil {
+	if err == nil && sync {
 		err = syncDir(string(d))
 	}
 	if err != nil {
@@ -69,12 +74,25 @@ func (d Dir) Write(name string, content []byte, mode fs.FileMode) error {
 
 // WriteJSON is Write of v as JSON.
 func (d Dir) WriteJSON(name string, v any, mode fs.FileMode) error {
+	return d.replaceJSON(name, v, mode, true)
+}
+
+// WriteJSONVolatile is WriteJSON without waiting for the disk: a crash of the agent keeps
+// the content, a loss of power may tear it.
+func (d Dir) WriteJSONVolatile(name string, v any, mode fs.FileMode) error {
+	return d.replaceJSON(name, v, mode, false)
+}
+
+func (d Dir) replaceJSON(name string, v any, mode fs.FileMode, sync bool) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("cannot keep %s: %w", name, err)
 	}
-	return d.Write(name, append(b, '\n'), mode)
+	return d.replace(name, append(b, '\n'), mode, sync)
 }
+
+// ErrContent says that a file is there and does not hold what it should.
+var ErrContent = errors.New("not as the agent wrote it")
 
 // ReadJSON fills v from a file. A file that is not there leaves v as it is and gives
 // an error that is fs.ErrNotExist; one that cannot be read says how to go on.
@@ -91,7 +109,7 @@ func (d Dir) ReadJSON(name string, v any) error {
 		return err
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%s cannot be read (%w); move it away and start again", d.Path(name), err)
+		return fmt.Errorf("%s cannot be read: it is %w (%v); move it away and start again", d.Path(name), ErrContent, err)
 	}
 	return nil
 }

@@ -26,10 +26,13 @@ type Entry struct {
 	Product    string    `json:"product,omitempty"`
 	Interfaces []string  `json:"interfaces"` // those that were authorized before
 	At         time.Time `json:"at"`
+
+	added time.Time // in this process: a look that began before says nothing about it
 }
 
 // List is what the agent holds blocked, in memory and in the state directory. A change
-// is on the disk before the method returns.
+// is in the file before the method returns, where it outlives the agent but not a loss of
+// power; that un-blocks everything and makes the list void. So nobody waits for a disk.
 type List struct {
 	dir   keep.Dir
 	boot  string
@@ -52,7 +55,9 @@ func LoadList(dir keep.Dir, bootID string, c clock.Clock) (*List, error) {
 	l := &List{dir: dir, boot: bootID, clock: c}
 	var content listContent
 	err := dir.ReadJSON(listFile, &content)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, keep.ErrContent): // it is written without a sync: a power loss may have torn it, and made it void
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
 	if content.BootID == bootID {
@@ -81,7 +86,7 @@ func (e Entry) same(other Entry) bool { return e.Port == other.Port && e.DevNum 
 
 // add writes an entry down; interfaces noted before for the same attachment stay.
 func (l *List) add(e Entry) error {
-	e.At = l.clock.Now().UTC()
+	e.At, e.added = l.clock.Now().UTC(), time.Now()
 	return l.change(func(entries []Entry) []Entry {
 		for _, old := range entries {
 			if old.same(e) {
@@ -98,10 +103,17 @@ func (l *List) remove(e Entry) error {
 	return l.change(func(entries []Entry) []Entry { return slices.DeleteFunc(entries, e.same) })
 }
 
+// Over says whether the list has attachments that the inventory has not.
+func (l *List) Over(inv collect.Inventory) bool { return slices.ContainsFunc(l.Entries(), overBy(inv)) }
+
+func overBy(inv collect.Inventory) func(Entry) bool {
+	return func(e Entry) bool { return e.added.Before(inv.Began) && !slices.ContainsFunc(inv.Devices, e.of) }
+}
+
 // keepOnly forgets attachments that are over.
 func (l *List) keepOnly(inv collect.Inventory) error {
-	over := func(e Entry) bool { return !slices.ContainsFunc(inv.Devices, e.of) }
-	if inv.Error != "" || !slices.ContainsFunc(l.Entries(), over) {
+	over := overBy(inv)
+	if inv.Error != "" || !l.Over(inv) {
 		return nil
 	}
 	return l.change(func(entries []Entry) []Entry { return slices.DeleteFunc(entries, over) })
@@ -111,7 +123,7 @@ func (l *List) change(f func([]Entry) []Entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := f(slices.Clone(l.entries))
-	if err := l.dir.WriteJSON(listFile, listContent{Version: 1, BootID: l.boot, Blocked: next}, keep.Private); err != nil {
+	if err := l.dir.WriteJSONVolatile(listFile, listContent{Version: 1, BootID: l.boot, Blocked: next}, keep.Private); err != nil {
 		return err
 	}
 	l.entries = next

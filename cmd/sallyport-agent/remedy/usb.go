@@ -98,11 +98,20 @@ func (u *USB) Block(ctx context.Context, allow []string) Outcome {
 	if u.kernel == nil {
 		return Outcome{Refused, notHere}
 	}
-	inv := collect.USB(u.root)
+	return u.BlockSeen(ctx, allow, collect.USB(u.root))
+}
+
+// BlockSeen is Block of what was seen just now. A device with disks is looked at again
+// before it is touched.
+func (u *USB) BlockSeen(ctx context.Context, allow []string, inv collect.Inventory) Outcome {
+	if u.kernel == nil {
+		return Outcome{Refused, notHere}
+	}
 	if err := u.list.keepOnly(inv); err != nil {
 		return Outcome{Failed, err.Error()}
 	}
 	var failures, refusals []string
+	blocked := 0
 	if inv.Error != "" {
 		failures = append(failures, inv.Error)
 	}
@@ -117,16 +126,21 @@ func (u *USB) Block(ctx context.Context, allow []string) Outcome {
 			if err := u.blockDevice(ctx, d); err != nil {
 				u.log.Error("cannot block a USB device", "port", d.Port, "error", err)
 				failures = append(failures, fmt.Sprintf("%s: %v", describe(d), err))
+				continue
 			}
+			blocked++
+		case report.USBBlocked:
+			blocked++
 		}
 	}
+	detail := strings.Join(append(failures, refusals...), "; ")
 	switch {
 	case len(failures) > 0:
-		return Outcome{Failed, strings.Join(append(failures, refusals...), "; ")}
-	case len(refusals) > 0:
-		return Outcome{Refused, strings.Join(refusals, "; ")}
+		return Outcome{Failed, detail}
+	case len(refusals) > 0 && blocked == 0:
+		return Outcome{Refused, detail}
 	}
-	return Outcome{Result: Done}
+	return Outcome{Done, detail}
 }
 
 // describe names a device for people; its strings are safe to print already.
@@ -138,8 +152,14 @@ func describe(d collect.Device) string {
 	return fmt.Sprintf("%s at %s", name, d.Port)
 }
 
-func (u *USB) blockDevice(ctx context.Context, d collect.Device) error {
-	release, err := u.quiesce(ctx, &d)
+func (u *USB) blockDevice(ctx context.Context, d collect.Device) (err error) {
+	if len(d.Disks) > 0 { // what is mounted, and what it is for, has to be known as of now
+		d, err = u.again(d)
+	}
+	var release func()
+	if err == nil {
+		release, err = u.quiesce(ctx, &d)
+	}
 	if errors.Is(err, errGone) {
 		return nil
 	}
@@ -147,6 +167,24 @@ func (u *USB) blockDevice(ctx context.Context, d collect.Device) error {
 		return err
 	}
 	defer release()
+	return u.takeAway(ctx, d)
+}
+
+// takeAway writes down what is about to be blocked, blocks it, and verifies it.
+func (u *USB) takeAway(ctx context.Context, d collect.Device) error {
+	gone, err := u.deauthorize(ctx, d)
+	if err != nil || gone {
+		return err
+	}
+	if err := u.verifyBlocked(ctx, d); err != nil {
+		return err
+	}
+	u.log.Info("USB storage blocked", "port", d.Port, "device", describe(d))
+	return nil
+}
+
+// deauthorize takes d's storage interfaces away; gone says that it was on its way out.
+func (u *USB) deauthorize(ctx context.Context, d collect.Device) (gone bool, err error) {
 	var names []string
 	for _, i := range d.Interfaces {
 		if i.Authorized {
@@ -155,7 +193,7 @@ func (u *USB) blockDevice(ctx context.Context, d collect.Device) error {
 	}
 	if len(names) > 0 { // else somebody else has done it, and it is not ours to give back
 		if err := u.list.add(entryOf(d, names)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for _, name := range names {
@@ -164,15 +202,39 @@ func (u *USB) blockDevice(ctx context.Context, d collect.Device) error {
 			continue
 		}
 		if errors.Is(err, fs.ErrNotExist) && u.wait(ctx, u.verify, func() bool { return u.gone(d) }) {
-			return nil // it was on its way out
+			return true, nil
 		}
-		return err
+		return false, err
 	}
-	if err := u.verifyBlocked(ctx, d); err != nil {
-		return err
+	return false, nil
+}
+
+// Strike blocks a device with a storage interface that the kernel told about just now:
+// there are no disks yet, so nothing has to be unmounted. struck is called when the
+// interfaces are away, before that is verified. False: the device is allowed, or there is
+// nothing to block.
+func (u *USB) Strike(ctx context.Context, iface string, allow []string, struck func(collect.Device)) (Outcome, bool) {
+	if u.kernel == nil {
+		return Outcome{}, false
 	}
-	u.log.Info("USB storage blocked", "port", d.Port, "device", describe(d), "interfaces", names)
-	return nil
+	d, ok := collect.Glance(u.root, iface)
+	if !ok || d.State != report.USBActive || d.AllowedBy(allow) {
+		return Outcome{}, false
+	}
+	gone, err := u.deauthorize(ctx, d)
+	if err == nil && gone {
+		return Outcome{}, false
+	}
+	struck(d)
+	if err == nil {
+		err = u.verifyBlocked(ctx, d)
+	}
+	if err != nil {
+		u.log.Error("cannot block a USB device", "port", d.Port, "error", err)
+		return Outcome{Failed, fmt.Sprintf("%s: %v", describe(d), err)}, true
+	}
+	u.log.Info("USB storage blocked as it appeared", "port", d.Port, "device", describe(d))
+	return Outcome{Result: Done}, true
 }
 
 const devicesDir = "sys/bus/usb/devices"
@@ -237,6 +299,9 @@ func (u *USB) gone(d collect.Device) bool {
 // settle writes out and unmounts what is on d's disks, newest mount first, and claims
 // the block devices.
 func (u *USB) settle(d collect.Device) (release func(), err error) {
+	if len(d.Disks) == 0 { // it was just plugged in: nothing can be using it
+		return func() {}, nil
+	}
 	numbers := map[string]bool{}
 	for i := len(d.Mounted) - 1; i >= 0; i-- {
 		m := d.Mounted[i]
@@ -306,6 +371,9 @@ func (u *USB) wait(ctx context.Context, within time.Duration, done func() bool) 
 	}
 	return true
 }
+
+// Forget strikes attachments that are over from what is written down.
+func (u *USB) Forget() error { return u.list.keepOnly(collect.USB(u.root)) }
 
 // Unblock gives back what this agent blocked, and nothing else.
 func (u *USB) Unblock(ctx context.Context) Outcome {

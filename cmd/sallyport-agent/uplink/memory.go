@@ -63,14 +63,19 @@ func (m *Memory) Seq(sessionID string) uint64 {
 	return 0
 }
 
-// SaveSeq remembers a number before it is sent. Sending the same again writes nothing.
+// seqAhead is how many numbers are taken at once, so that a report waits for the disk
+// once in so many. After a restart those that were not used are left out.
+const seqAhead = 64
+
+// SaveSeq remembers a number before it is sent, and some more after it. Sending one of
+// those writes nothing.
 func (m *Memory) SaveSeq(sessionID string, seq uint64) error {
 	if seq <= m.Seq(sessionID) {
 		return nil
 	}
 	return m.change(func(c *memoryContent) {
 		c.Sessions = slices.DeleteFunc(c.Sessions, func(s sentUpTo) bool { return s.ID == sessionID })
-		c.Sessions = append(c.Sessions, sentUpTo{ID: sessionID, Seq: seq})
+		c.Sessions = append(c.Sessions, sentUpTo{ID: sessionID, Seq: max(seq, seq+seqAhead-1)})
 		c.Sessions = c.Sessions[max(0, len(c.Sessions)-sessionsMax):]
 	})
 }
