@@ -60,6 +60,15 @@ type Options struct {
 	Clock   clock.Clock
 	Logger  func(config.Log) *slog.Logger // called after each load; nil: slog.Default
 	Store   store.Options
+
+	push func(coa.Config) (pusher, error) // nil: coa.New; a simulation plays the NASes
+}
+
+// pusher brings changes of authorization to NASes: *coa.Engine.
+type pusher interface {
+	Submit(coa.Change) error
+	Stats() coa.Stats
+	Close(context.Context) error
 }
 
 // Engine is the appliance without its sockets.
@@ -85,7 +94,7 @@ type Engine struct {
 	journal   *store.Store
 	core      *core
 	spare     *ring[*request] // requests to be used again
-	coa       *coa.Engine
+	coa       pusher
 	hub       *hub
 	latency   latencies
 
@@ -103,6 +112,20 @@ type Engine struct {
 // Open loads the configuration and the journal, and starts the core. It opens no
 // listening socket: see Serve. Warnings of the configuration are logged.
 func Open(opts Options) (*Engine, error) {
+	e, err := assemble(opts)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(e.coreDone)
+		e.core.run(e.stopCore)
+	}()
+	e.resume()
+	return e, nil
+}
+
+// assemble is Open without the core's goroutine: whoever calls it takes the groups.
+func assemble(opts Options) (*Engine, error) {
 	if opts.Clock == nil {
 		opts.Clock = clock.System{}
 	}
@@ -138,11 +161,6 @@ func Open(opts Options) (*Engine, error) {
 		e.end()
 		return nil, err
 	}
-	go func() {
-		defer close(e.coreDone)
-		e.core.run(e.stopCore)
-	}()
-	e.resume()
 	return e, nil
 }
 
@@ -171,7 +189,11 @@ func (e *Engine) openState(snap snapshot) error {
 	if err := journal.Restore(e.table, e.recall); err != nil {
 		return errors.Join(fmt.Errorf("the journal cannot be read: %w", err), journal.Close())
 	}
-	e.coa, err = coa.New(coa.Config{Settled: e.settled, Clock: e.clock, Logger: e.log, Source: snap.CoASource})
+	push := e.opts.push
+	if push == nil {
+		push = func(c coa.Config) (pusher, error) { return coa.New(c) }
+	}
+	e.coa, err = push(coa.Config{Settled: e.settled, Clock: e.clock, Logger: e.log, Source: snap.CoASource})
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}
