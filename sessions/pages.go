@@ -24,13 +24,13 @@ func (d *Dictionary) PageOfRecord(record []byte) int {
 }
 
 // AppendPage appends the records of one page to b, each after its length as a varint,
-// and returns how many there are. Writer only. It takes some hundred nanoseconds for
-// each session of the page.
-func (t *Table) AppendPage(b []byte, page int) ([]byte, int) {
+// and returns how many there are. It takes some hundred nanoseconds for each session of
+// the page. The writer's, or another goroutine's while the table is not changed.
+func (t *Table) AppendPage(b []byte, page int, x *Scratch) ([]byte, int) {
 	n := 0
 	low := uint32(page) << pageShift
 	t.ids.keys(low, low|(1<<pageShift-1), func(entry uint32) {
-		if record := t.read(entry, &t.scratch); record != nil {
+		if record := t.read(entry, x); record != nil {
 			b = binary.AppendUvarint(b, uint64(len(record)))
 			b = append(b, record...)
 			n++
@@ -38,3 +38,6 @@ func (t *Table) AppendPage(b []byte, page int) ([]byte, int) {
 	})
 	return b, n
 }
+
+// Octets is the memory that the records take. Writer only.
+func (t *Table) Octets() int { return t.slabs.used * 8 }

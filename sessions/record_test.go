@@ -1,7 +1,6 @@
 package sessions
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -264,10 +263,15 @@ func FuzzDecodeRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
+		// The dictionary learns, so that octets can differ; what they say does not.
 		record := AppendRecord(nil, s, dict)
-		again, err := new(Scratch).Decode(record, dict)
-		if err != nil || !bytes.Equal(AppendRecord(nil, again, dict), record) {
-			t.Fatalf("%+v then %+v (%v)", s, again, err)
+		one, err := new(Scratch).Decode(record, dict)
+		if err != nil {
+			t.Fatalf("%+v: %v", s, err)
+		}
+		two, err := new(Scratch).Decode(AppendRecord(nil, one, dict), dict)
+		if err != nil || !reflect.DeepEqual(one, two) {
+			t.Fatalf("%+v then %+v (%v)", one, two, err)
 		}
 		if id, ok := RecordID(nil, record); !ok || string(id) != string(s.ID) {
 			t.Fatalf("id %q %v", id, ok)

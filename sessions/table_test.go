@@ -170,9 +170,10 @@ func comparePages(t *testing.T, table *Table, model map[ID]*Session) {
 	t.Helper()
 	n := 0
 	var b []byte
+	var x Scratch
 	for page := range Pages {
 		var count int
-		b, count = table.AppendPage(b[:0], page)
+		b, count = table.AppendPage(b[:0], page, &x)
 		n += count
 		r := reader{b: b}
 		for r.at < len(b) {
