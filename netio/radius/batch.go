@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 
 	"sallyport/netio/radius/internal/lanes"
@@ -79,7 +80,8 @@ func (b *Batch) forgetJobs() {
 
 // Verify queues Key.VerifyRequest of v and returns its number for Why.
 func (b *Batch) Verify(k *Key, v *View) int {
-	c := check{pkt: v.pkt, mac: v.mac, authenticator: noJob, outer: noJob}
+	c := next(&b.checks)
+	c.pkt, c.mac, c.authenticator, c.outer = v.pkt, v.mac, noJob, noJob
 	a := v.Authenticator()
 	if v.Code().digested() {
 		a = zeros
@@ -96,7 +98,6 @@ func (b *Batch) Verify(k *Key, v *View) int {
 	if c.why == Sound {
 		c.why = c.absent
 	}
-	b.checks = append(b.checks, c)
 	return len(b.checks) - 1
 }
 
@@ -107,7 +108,7 @@ func (b *Batch) Why(i int) Why { return b.checks[i].why }
 // Reveal queues Key.RevealPassword of hidden, with the authenticator a of its request,
 // and returns its number for Password.
 func (b *Batch) Reveal(k *Key, hidden []byte, a Authenticator) int {
-	var p password
+	p := next(&b.passwords)
 	if n := len(hidden); n > 0 && n%16 == 0 && n <= PasswordMax {
 		p.hidden, p.mask = n, int32(len(b.first))
 		s := k.state()
@@ -115,13 +116,12 @@ func (b *Batch) Reveal(k *Key, hidden []byte, a Authenticator) int {
 			at, m := b.take(blocksFor(len(s.secret) + 16))
 			copy(m, s.secret)
 			copy(m[len(s.secret):], seed)
-			b.queue(&b.first, lanes.Start, at, len(s.secret)+16, 0)
+			b.queue(&b.first, &lanes.Start, at, len(s.secret)+16, 0)
 		}
 		var m []byte
 		p.at, m = b.take(64 * ((n + 63) / 64))
 		copy(m, hidden)
 	}
-	b.passwords = append(b.passwords, p)
 	return len(b.passwords) - 1
 }
 
@@ -147,13 +147,13 @@ func (b *Batch) Seal(k *Key, r *Builder, request Authenticator) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := seal{key: k.state(), pkt: pkt, mac: r.mac, outer: noJob}
+	s := next(&b.seals)
+	s.key, s.pkt, s.mac, s.outer = k.state(), pkt, r.mac, noJob
 	if r.mac == 0 {
 		s.sum = b.authenticator(s.key, pkt, &request)
 	} else {
 		s.at, s.outer = b.messageAuthenticator(s.key, pkt, &request, r.mac, len(s.key.secret))
 	}
-	b.seals = append(b.seals, s)
 	return r.buf, nil
 }
 
@@ -175,10 +175,10 @@ func (b *Batch) settleChecks() {
 	for i := b.done.checks; i < len(b.checks); i++ {
 		c := &b.checks[i]
 		c.why = c.absent
-		if c.outer != noJob && !same(sumOf(&b.outer[c.outer].State), c.pkt[c.mac:c.mac+16]) {
+		if c.outer != noJob && !isSum(c.pkt[c.mac:], &b.outer[c.outer].State) {
 			c.why = WhyBadMessageAuthenticator
 		}
-		if c.authenticator != noJob && !same(sumOf(&b.first[c.authenticator].State), c.pkt[4:HeaderLen]) {
+		if c.authenticator != noJob && !isSum(c.pkt[4:], &b.first[c.authenticator].State) {
 			c.why = WhyBadAuthenticator
 		}
 	}
@@ -189,9 +189,10 @@ func (b *Batch) settlePasswords() {
 		p := &b.passwords[i]
 		plain := b.arena[p.at:][:p.hidden]
 		for n := 0; n < len(plain); n += 16 {
-			mask := sumOf(&b.first[int(p.mask)+n/16].State)
-			for j, c := range mask {
-				plain[n+j] ^= c
+			chunk := plain[n : n+16]
+			for v, word := range b.first[int(p.mask)+n/16].State {
+				at := chunk[4*v:]
+				binary.LittleEndian.PutUint32(at, binary.LittleEndian.Uint32(at)^word)
 			}
 		}
 		p.octets = p.hidden
@@ -211,7 +212,7 @@ func (b *Batch) settleSeals() {
 		putSum(m[s.mac:], state)
 		clear(m[len(s.pkt):blocksFor(len(s.pkt))]) // the padding of the inner hash
 		copy(m[len(s.pkt):], s.key.secret)
-		s.sum = b.queue(&b.last, lanes.Start, s.at, n, 0)
+		s.sum = b.queue(&b.last, &lanes.Start, s.at, n, 0)
 	}
 	lanes.Run(b.arena, b.last)
 	for i := b.done.seals; i < len(b.seals); i++ {
@@ -229,7 +230,7 @@ func (b *Batch) authenticator(k *keyState, pkt []byte, a *Authenticator) int32 {
 	copy(m, pkt)
 	copy(m[4:], a[:])
 	copy(m[len(pkt):], k.secret)
-	return b.queue(&b.first, lanes.Start, at, n, 0)
+	return b.queue(&b.first, &lanes.Start, at, n, 0)
 }
 
 // messageAuthenticator queues what keyState.messageAuthenticator computes, and returns
@@ -237,12 +238,12 @@ func (b *Batch) authenticator(k *keyState, pkt []byte, a *Authenticator) int32 {
 func (b *Batch) messageAuthenticator(k *keyState, pkt []byte, a *Authenticator, mac, room int) (int, int32) {
 	outerAt, _ := b.take(64)
 	b.inner = append(b.inner, int32(len(b.first)))
-	outer := b.queue(&b.outer, k.outer, outerAt, 16, 64)
+	outer := b.queue(&b.outer, &k.outer, outerAt, 16, 64)
 	at, m := b.take(blocksFor(len(pkt) + room))
 	copy(m, pkt)
 	copy(m[4:], a[:])
 	clear(m[mac : mac+16])
-	b.queue(&b.first, k.inner, at, len(pkt), 64)
+	b.queue(&b.first, &k.inner, at, len(pkt), 64)
 	return at, outer
 }
 
@@ -252,12 +253,13 @@ func blocksFor(n int) int { return (n + 9 + 63) &^ 63 }
 
 // queue pads the message of n octets at offset at, which before octets came before, and
 // appends it to jobs.
-func (b *Batch) queue(jobs *[]lanes.Job, state [4]uint32, at, n, before int) int32 {
+func (b *Batch) queue(jobs *[]lanes.Job, state *[4]uint32, at, n, before int) int32 {
 	size := blocksFor(n)
 	m := b.arena[at : at+size]
 	m[n] = 0x80
 	binary.LittleEndian.PutUint64(m[size-8:], uint64(before+n)<<3)
-	*jobs = append(*jobs, lanes.Job{State: state, At: uint32(at), Blocks: uint32(size / 64)})
+	j := next(jobs)
+	j.State, j.At, j.Blocks = *state, uint32(at), uint32(size/64)
 	return int32(len(*jobs) - 1)
 }
 
@@ -275,6 +277,23 @@ func (b *Batch) take(n int) (at int, octets []byte) {
 	return at, b.arena[at:]
 }
 
+// next appends a zero T, to be filled where it lies: append would make one elsewhere and
+// copy it, and then the copy waits for stores of other widths, longer than all else here.
+// An array that is given up is wiped.
+func next[T any](all *[]T) *T {
+	n := len(*all)
+	if n == cap(*all) {
+		grown := make([]T, n, max(64, 2*n))
+		copy(grown, *all)
+		clear(*all)
+		*all = grown
+	}
+	*all = (*all)[:n+1]
+	last := &(*all)[n]
+	*last = *new(T)
+	return last
+}
+
 func putSum(dst []byte, state *[4]uint32) {
 	_ = dst[15]
 	binary.LittleEndian.PutUint32(dst, state[0])
@@ -283,7 +302,12 @@ func putSum(dst []byte, state *[4]uint32) {
 	binary.LittleEndian.PutUint32(dst[12:], state[3])
 }
 
-func sumOf(state *[4]uint32) (sum Authenticator) {
-	putSum(sum[:], state)
-	return sum
+// isSum compares in constant time.
+func isSum(octets []byte, state *[4]uint32) bool {
+	_ = octets[15]
+	differ := binary.LittleEndian.Uint32(octets) ^ state[0]
+	differ |= binary.LittleEndian.Uint32(octets[4:]) ^ state[1]
+	differ |= binary.LittleEndian.Uint32(octets[8:]) ^ state[2]
+	differ |= binary.LittleEndian.Uint32(octets[12:]) ^ state[3]
+	return subtle.ConstantTimeEq(int32(differ), 0) == 1
 }

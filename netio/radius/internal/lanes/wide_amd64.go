@@ -20,9 +20,9 @@ func runWide(arena []byte, jobs []Job) {
 	var order [sortMax]uint8
 	for len(jobs) > 0 {
 		some := jobs[:min(sortMax, len(jobs))]
-		sorted := order[:sortByBlocks(&order, some)]
-		for at := 0; at < len(sorted); at += width {
-			runGroup(arena, some, sorted[at:min(at+width, len(sorted))])
+		n := sortByBlocks(&order, some)
+		for at := 0; at < n; at += width {
+			runGroup(arena, some, order[at:min(at+width, n)])
 		}
 		for i := range some {
 			if some[i].Blocks >= lengths {
@@ -33,9 +33,35 @@ func runWide(arena []byte, jobs []Job) {
 	}
 }
 
+// inOrder is the order of jobs that need no sorting.
+var inOrder = func() (order [sortMax]uint8) {
+	for i := range order {
+		order[i] = uint8(i)
+	}
+	return order
+}()
+
+// sorted says whether the longest jobs come first and none has no block or too many; as
+// a rule all have the same length.
+func sorted(jobs []Job) bool {
+	most := uint32(lengths - 1)
+	for i := range jobs {
+		blocks := jobs[i].Blocks
+		if blocks > most {
+			return false
+		}
+		most = blocks
+	}
+	return most > 0
+}
+
 // sortByBlocks puts the numbers of the jobs into order, the longest first, and returns
 // how many there are without those that have no block or too many.
 func sortByBlocks(order *[sortMax]uint8, jobs []Job) (n int) {
+	if sorted(jobs) {
+		*order = inOrder
+		return len(jobs)
+	}
 	var next [lengths]int // where the next job of a length goes
 	for i := range jobs {
 		if blocks := jobs[i].Blocks; blocks < lengths {
