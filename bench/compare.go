@@ -41,6 +41,7 @@ const (
 	retryShare = 1.0
 	// overloadRounds are fewer: each finds the knee first and takes five turns' time.
 	overloadRounds = 3
+	overloadTries  = 2
 )
 
 // Dirty is what a turn may lose to others, as a share of a CPU, until it is marked: see

@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,6 +25,7 @@ type Step struct {
 	Latency   Latency `json:"latency"`
 	Generator float64 `json:"generator"` // share of its CPU
 	Good      bool    `json:"good"`      // below the knee
+	Dirty     bool    `json:"dirty"`     // others disturbed it, see Dirty
 }
 
 // String is one line for people.
@@ -31,8 +34,15 @@ func (s *Step) String() string {
 	if !s.Good {
 		verdict = "beyond the knee"
 	}
+	if s.Dirty {
+		verdict += ", DIRTY"
+	}
 	return fmt.Sprintf("%8.0f/s asked  %8.0f/s answered (%.2f%%)  p50 %s  p99 %s  generator %.0f%%  %s",
 		s.Rate, s.Answers, s.Answered*100, ms(s.Latency.P50), ms(s.Latency.P99), s.Generator*100, verdict)
+}
+
+func sortedSteps(all []Step) []Step {
+	return slices.SortedFunc(slices.Values(all), func(a, b Step) int { return cmp.Compare(a.Rate, b.Rate) })
 }
 
 // Knee is the highest rate that a server answers as it should, and how it was found.
@@ -63,15 +73,30 @@ func (a *attack) closed(ctx context.Context) (float64, error) {
 	return r.Rate, nil
 }
 
-// try runs the open loop at one rate.
-func (a *attack) try(ctx context.Context, k *Knee, rate float64, length time.Duration) (*Step, error) {
+// once runs the open loop at one rate.
+func (a *attack) once(ctx context.Context, rate float64, length time.Duration) (s Step, err error) {
 	r, err := a.at(rate, identifiers, length).measure(ctx)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	s := Step{Rate: rate, Answers: r.Rate, Latency: r.Latency, Generator: r.Used.Generator}
+	s = Step{Rate: rate, Answers: r.Rate, Latency: r.Latency, Generator: r.Used.Generator, Dirty: dirty(r)}
 	s.Answered = float64(r.Counts.Answered) / float64(max(1, r.Counts.Requests+r.Counts.Unsent))
 	s.Good = s.Answered >= kneeAnswered && r.Latency.P99 <= kneeP99.Microseconds()
+	return s, nil
+}
+
+// try runs a rate again when it was not answered, but others disturbed the server.
+func (a *attack) try(ctx context.Context, k *Knee, rate float64, length time.Duration) (*Step, error) {
+	var s Step
+	for range triesMax {
+		var err error
+		if s, err = a.once(ctx, rate, length); err != nil {
+			return nil, err
+		}
+		if s.Good || !s.Dirty {
+			break
+		}
+	}
 	k.Steps = append(k.Steps, s)
 	if s.Good && s.Answers > k.Rate {
 		k.Rate = s.Answers

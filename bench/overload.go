@@ -23,7 +23,7 @@ const (
 type Overload struct {
 	Times    float64 `json:"times"`    // the knee, offered
 	Goodput  float64 `json:"goodput"`  // requests a second that got their answer meanwhile
-	Ratio    float64 `json:"ratio"`    // of goodput and knee
+	Ratio    float64 `json:"ratio"`    // of goodput and knee, or what the closed loop reached if that is more
 	Recovery float64 `json:"recovery"` // seconds from the end of the overload until all was well; negative: never
 	Begin    float64 `json:"begin"`    // of the overload in the series, seconds
 	End      float64 `json:"end"`
@@ -87,7 +87,7 @@ func judgeOverload(r *Result, k *Knee) *Overload {
 	o := &Overload{Begin: calmTime.Seconds(), End: (calmTime + floodTime).Seconds(), Recovery: -1}
 	o.Times = math.Round((float64(due)/floodTime.Seconds()+r.Storm.Offered)/k.Rate*100) / 100
 	o.Goodput = float64(replies) / floodTime.Seconds()
-	o.Ratio = o.Goodput / k.Rate
+	o.Ratio = o.Goodput / max(k.Rate, k.Closed)
 	for i := to; i < len(r.Series.Moments)-1; i++ {
 		if well(r.Series.Moments[i]) && well(r.Series.Moments[i+1]) {
 			o.Recovery = (time.Duration(i-to) * width).Seconds()

@@ -204,7 +204,7 @@ func (r *Report) print(out io.Writer) error {
 	return err
 }
 
-// save writes compare.json into a directory.
+// save writes compare.json and compare.html into a directory.
 func (r *Report) save(dir string) error {
 	if dir == "" {
 		return nil
@@ -216,5 +216,6 @@ func (r *Report) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "compare.json"), append(text, '\n'), 0o644)
+	return errors.Join(os.WriteFile(filepath.Join(dir, "compare.json"), append(text, '\n'), 0o644),
+		savePage(dir, "compare", r.Page))
 }

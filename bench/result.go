@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -197,7 +198,7 @@ func (l Latency) String() string {
 
 func ms(us int64) string { return fmt.Sprintf("%.2fms", float64(us)/1000) }
 
-// Save writes NAME.json and NAME.hgrm, the latter in the percentile format that
+// Save writes NAME.json, NAME.html and NAME.hgrm, the last in the percentile format that
 // HdrHistogram's plotters read, into a directory.
 func (r *Result) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -214,7 +215,8 @@ func (r *Result) Save(dir string) error {
 	if err := r.Percentiles(&text); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, r.Scenario.Name+".hgrm"), []byte(text.String()), 0o644)
+	return errors.Join(os.WriteFile(filepath.Join(dir, r.Scenario.Name+".hgrm"), []byte(text.String()), 0o644),
+		savePage(dir, r.Scenario.Name, r.Page))
 }
 
 // Percentiles writes the distribution of latencies, in milliseconds.

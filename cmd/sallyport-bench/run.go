@@ -29,7 +29,7 @@ type runCmd struct {
 	Seed         uint64        `help:"Repeat a run by the seed that it printed."`
 	Profile      string        `help:"CPU profile of the appliance during the run, from its /debug/pprof/profile; a FILE that ends in .data is written by perf, kernel included. A run that is profiled is slower." placeholder:"FILE"`
 	JSON         bool          `name:"json" help:"One JSON object on standard output."`
-	Out          string        `help:"Also write NAME.json and NAME.hgrm here." placeholder:"DIR"`
+	Out          string        `help:"Also write NAME.json, NAME.html and NAME.hgrm here." placeholder:"DIR"`
 }
 
 // Run runs one scenario.
