@@ -20,14 +20,14 @@ func fault(text config.Text, offset int, path, message, hint string) config.Faul
 
 // check parses and type-checks. CEL stops at the first unknown name of a chain and does
 // not know what was meant, so names are looked at here first.
-func check(text config.Text, path string) (*cel.Ast, config.Faults) {
-	parsed, issues := environment.Parse(text.Value)
+func (s *Scope) check(text config.Text, path string) (*cel.Ast, config.Faults) {
+	parsed, issues := s.env.Parse(text.Value)
 	if issues.Err() != nil {
 		return nil, syntaxFaults(text, path, issues.Errors())
 	}
-	names := &nameChecker{text: text, path: path, info: parsed.NativeRep().SourceInfo()}
+	names := &nameChecker{scope: s, text: text, path: path, info: parsed.NativeRep().SourceInfo()}
 	names.expr(parsed.NativeRep().Expr(), nil)
-	checked, issues := environment.Check(parsed)
+	checked, issues := s.env.Check(parsed)
 	faults := names.faults
 	if issues.Err() != nil {
 		for _, e := range issues.Errors() {
@@ -135,6 +135,7 @@ func typeWord(celType string) string {
 
 // nameChecker looks for names that nobody declared, in the tree as parsed.
 type nameChecker struct {
+	scope  *Scope
 	text   config.Text
 	path   string
 	info   *ast.SourceInfo
@@ -209,6 +210,13 @@ func (n *nameChecker) chain(e ast.Expr, scope []string) {
 		if _, ok := byName[name]; ok {
 			return
 		}
+		if _, ok := n.scope.byName[name]; ok {
+			return
+		}
+	}
+	if short, ok := strings.CutPrefix(name, namedPrefix); ok {
+		n.add(root.ID(), "there is no condition "+strconv.Quote(short)+" before this place", config.DidYouMean(short, n.scope.names))
+		return
 	}
 	n.add(root.ID(), "there is no "+name+" in expressions", nearestName(name))
 }

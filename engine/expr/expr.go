@@ -10,11 +10,23 @@
 //	session.nas_group      string        session.framed_ip           string
 //	session.method         string        endpoint.os                 string
 //	session.assurance      string        endpoint.mac                string
-//	time.hour              int 0..23     endpoint.agent              string
-//	time.weekday           int 0..6      (UTC; Sunday is 0)
+//	session.nas_ip         string        endpoint.agent              string
+//	session.nas_identifier string        endpoint.agent_kind         string
+//	session.nas_port_id    string        endpoint.os_version         string
+//	session.failed         list(string)  endpoint.hostname           string
+//	session.in_grace       bool          endpoint.domain             string
+//	fact.usb_storage       string        fact.encryption             string
+//	fact.firewall          string        fact.updates                string
+//	fact.antimalware       string        time.hour                   int
+//	                                     time.weekday                int
+//
+// Hours are 0 to 23 and weekdays 0, Sunday, to 6, in UTC. session.failed holds the names
+// of the posture conditions that the last report did not pass; fact.* what it said.
 //
 // session.groups holds each group once, in the order of the alphabet, so that the order
 // in which a store tells them changes nothing. What is not known is the empty string.
+//
+// A Scope holds conditions with names of their own; others then read condition.NAME.
 //
 // Compile checks everything that can be checked before the first packet: syntax, names,
 // types, words that a variable never holds, and the cost of the worst case. What is left
@@ -56,7 +68,26 @@ type Input struct {
 	ServiceType      string // name of the value, such as Framed
 	FramedIP         string
 	OS, MAC, Agent   string // of the endpoint
+	AgentKind        string // agent, temporal
+	OSVersion        string
+	Hostname, Domain string
+	NASIP            string
+	NASIdentifier    string
+	NASPortID        string
+	Failed           []string // conditions that the last report did not pass, in any order
+	InGrace          bool     // not compliant, and let be for a while
+	Facts            Facts
 	Time             time.Time
+}
+
+// Facts is what the last report said, in a word each: what is worth deciding by when no
+// report is at hand. Nobody told what is empty; "unknown" is what the agent could not tell.
+type Facts struct {
+	Storage     string // USB storage: none, blocked, in-use, unknown
+	Firewall    string // on, off, unknown
+	AntiMalware string // on, off, unknown
+	Encryption  string // of the internal disks: encrypted, partly, none, unknown
+	Updates     string // that mend security: current, missing, unknown
 }
 
 // Limits of one expression.
@@ -80,6 +111,7 @@ type Condition struct {
 	reads    Vars
 	literals []Literal
 	normal   string
+	scope    *Scope // whose names it may use
 }
 
 // environment is the language: the standard library, the variables, and lowerAscii.
@@ -123,27 +155,33 @@ func lowerASCII(v ref.Val) ref.Val {
 // fault points at the word it is about. Text that is empty or blank makes a condition
 // that always holds. The condition is nil when there are faults.
 func Compile(text config.Text, path string) (*Condition, config.Faults) {
-	c := &Condition{text: text}
+	return NewScope().Compile(text, path)
+}
+
+// Compile is the package's Compile for text that may use the names of the scope.
+func (s *Scope) Compile(text config.Text, path string) (*Condition, config.Faults) {
+	c := &Condition{text: text, scope: s}
 	if strings.TrimSpace(text.Value) == "" {
 		return c, nil
 	}
-	checked, faults := check(text, path)
+	checked, faults := s.check(text, path)
 	if len(faults) > 0 {
 		return nil, faults
 	}
 	c.tree = checked.NativeRep()
-	c.reads, c.literals = readsOf(c.tree), literalsOf(c.tree, text)
+	c.reads, c.literals = s.readsOf(c.tree), literalsOf(c.tree, text)
 	faults = append(c.wrongWords(path), c.tooDear(checked, path)...)
 	if len(faults) > 0 {
 		return nil, faults
 	}
+	c.literals = append(c.literals, s.literalsOf(c.tree)...)
 	var err error
 	if c.normal, err = cel.AstToString(checked); err != nil {
 		c.normal = text.Value
 	}
-	c.program, err = environment.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costMax))
+	c.program, err = s.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costMax))
 	if err == nil {
-		c.traced, err = environment.Program(checked, cel.EvalOptions(cel.OptExhaustiveEval))
+		c.traced, err = s.env.Program(checked, cel.EvalOptions(cel.OptExhaustiveEval))
 	}
 	if err != nil {
 		return nil, config.Faults{fault(text, 0, path, "the expression cannot be used: "+err.Error(), "")}
@@ -152,7 +190,7 @@ func Compile(text config.Text, path string) (*Condition, config.Faults) {
 }
 
 func (c *Condition) tooDear(checked *cel.Ast, path string) config.Faults {
-	estimate, err := environment.EstimateCost(checked, sizes{})
+	estimate, err := c.scope.env.EstimateCost(checked, sizes{})
 	if err != nil || estimate.Max <= costMax {
 		return nil
 	}
@@ -169,7 +207,7 @@ func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	if len(path) == 0 {
 		return nil
 	}
-	if len(path) == 1 && path[0] == Groups.String() {
+	if len(path) == 1 && (path[0] == Groups.String() || path[0] == Failed.String()) {
 		return &cost.SizeEstimate{Min: 0, Max: groupMax}
 	}
 	return &cost.SizeEstimate{Min: 0, Max: wordMax}
@@ -186,7 +224,7 @@ func (c *Condition) Eval(in *Input) (bool, error) {
 	if c.program == nil {
 		return true, nil
 	}
-	out, _, err := c.program.Eval(&activation{in})
+	out, _, err := c.program.Eval(&activation{in, c.scope})
 	if err != nil {
 		return false, err
 	}
@@ -204,13 +242,16 @@ func (c *Condition) Text() config.Text { return c.text }
 func (c *Condition) Normal() string { return c.normal }
 
 // activation gives CEL the variables of one input.
-type activation struct{ in *Input }
+type activation struct {
+	in    *Input
+	scope *Scope
+}
 
 // ResolveName finds a variable's value.
 func (a *activation) ResolveName(name string) (any, bool) {
 	v, ok := byName[name]
 	if !ok {
-		return nil, false
+		return a.scope.value(name, a.in)
 	}
 	return v.value(a.in), true
 }

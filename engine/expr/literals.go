@@ -18,22 +18,12 @@ type Literal struct {
 	Var   Var
 	Value string // in the words of Var.Value; one group for session.groups
 	Equal bool   // the comparison is for being equal or not: ==, != or in
+	Named bool   // it stands in a condition with a name, which the expression uses
 	Pos   config.Pos
 }
 
 // Literals are the values that the condition compares variables with, from left to right.
 func (c *Condition) Literals() []Literal { return c.literals }
-
-// readsOf collects the variables of a checked tree.
-func readsOf(tree *ast.AST) Vars {
-	var reads Vars
-	for _, r := range tree.ReferenceMap() {
-		if v, ok := byName[r.Name]; ok {
-			reads |= 1 << v
-		}
-	}
-	return reads
-}
 
 func literalsOf(tree *ast.AST, text config.Text) []Literal {
 	f := &literalFinder{info: tree.SourceInfo(), text: text, loops: map[string]Var{}}
@@ -51,8 +41,10 @@ type literalFinder struct {
 // visit sees a loop before what stands in it.
 func (f *literalFinder) visit(e ast.Expr) {
 	if e.Kind() == ast.ComprehensionKind {
-		if c := e.AsComprehension(); c.IterRange().Kind() == ast.IdentKind && c.IterRange().AsIdent() == Groups.String() {
-			f.loops[c.IterVar()] = Groups
+		if c := e.AsComprehension(); c.IterRange().Kind() == ast.IdentKind {
+			if v, ok := byName[c.IterRange().AsIdent()]; ok && (v == Groups || v == Failed) {
+				f.loops[c.IterVar()] = v
+			}
 		}
 		return
 	}

@@ -39,7 +39,7 @@ func (c *Condition) Trace(in *Input) Trace {
 	if c.program == nil {
 		return Trace{Holds: true}
 	}
-	out, details, err := c.traced.Eval(&activation{in})
+	out, details, err := c.traced.Eval(&activation{in, c.scope})
 	t := Trace{Holds: err == nil && out == types.True}
 	if err != nil {
 		t.Error = err.Error()
@@ -87,6 +87,12 @@ func (w *tracer) walk(e ast.Expr, depth int) {
 		part.Read = append(part.Read, Actual{v.String(), v.Quoted(w.in)})
 	}
 	w.parts = append(w.parts, part)
+	for _, named := range w.c.scope.usedBy(e) {
+		for _, below := range named.Trace(w.in).Parts {
+			below.Depth += depth + 1
+			w.parts = append(w.parts, below)
+		}
+	}
 }
 
 // joins is the function that e calls, "" when it is no call.

@@ -38,10 +38,24 @@ const (
 	Agent
 	Hour
 	Weekday
+	Failed
+	InGrace
+	AgentKind
+	OSVersion
+	Hostname
+	Domain
+	NASIP
+	NASIdentifier
+	NASPortID
+	Storage
+	Firewall
+	AntiMalware
+	Encryption
+	Updates
 	vars // the number of them
 )
 
-const _ = uint(32 - vars) // Vars has 32 bits
+const _ = uint(64 - vars) // Vars has 64 bits
 
 // variable is how one is declared and read.
 type variable struct {
@@ -65,6 +79,11 @@ var variables = [vars]variable{
 	Weekday: {"time.weekday", cel.IntType, nil,
 		func(in *Input) any { return int64(in.Time.UTC().Weekday()) }},
 
+	Failed: {"session.failed", cel.ListType(cel.StringType), nil,
+		func(in *Input) any { var room [groupRoom]string; return slices.Clone(ordered(in.Failed, &room)) }},
+	InGrace: {"session.in_grace", cel.BoolType, []string{"false", "true"},
+		func(in *Input) any { return in.InGrace }},
+
 	Method:           {name: "session.method", words: []string{"pap", "mab", "authorize-only"}},
 	OS:               {name: "endpoint.os", words: []string{"windows", "linux", "macos"}},
 	User:             {name: "session.user"},
@@ -78,6 +97,18 @@ var variables = [vars]variable{
 	FramedIP:         {name: "session.framed_ip"},
 	MAC:              {name: "endpoint.mac"},
 	Agent:            {name: "endpoint.agent"},
+	AgentKind:        {name: "endpoint.agent_kind", words: []string{"agent", "temporal"}},
+	OSVersion:        {name: "endpoint.os_version"},
+	Hostname:         {name: "endpoint.hostname"},
+	Domain:           {name: "endpoint.domain"},
+	NASIP:            {name: "session.nas_ip"},
+	NASIdentifier:    {name: "session.nas_identifier"},
+	NASPortID:        {name: "session.nas_port_id"},
+	Storage:          {name: "fact.usb_storage", words: []string{"none", "blocked", "in-use", "unknown"}},
+	Firewall:         {name: "fact.firewall", words: []string{"on", "off", "unknown"}},
+	AntiMalware:      {name: "fact.antimalware", words: []string{"on", "off", "unknown"}},
+	Encryption:       {name: "fact.encryption", words: []string{"encrypted", "partly", "none", "unknown"}},
+	Updates:          {name: "fact.updates", words: []string{"current", "missing", "unknown"}},
 }
 
 // field is where a text variable stands in in, nil for the others. A switch, not a
@@ -110,6 +141,48 @@ func (v Var) field(in *Input) *string {
 		return &in.MAC
 	case Agent:
 		return &in.Agent
+	case AgentKind:
+		return &in.AgentKind
+	case OSVersion:
+		return &in.OSVersion
+	}
+	return v.moreField(in)
+}
+
+// moreField is field for what is read more seldom.
+func (v Var) moreField(in *Input) *string {
+	switch v {
+	case Hostname:
+		return &in.Hostname
+	case Domain:
+		return &in.Domain
+	case NASIP:
+		return &in.NASIP
+	case NASIdentifier:
+		return &in.NASIdentifier
+	case NASPortID:
+		return &in.NASPortID
+	case Storage:
+		return &in.Facts.Storage
+	case Firewall:
+		return &in.Facts.Firewall
+	case AntiMalware:
+		return &in.Facts.AntiMalware
+	case Encryption:
+		return &in.Facts.Encryption
+	case Updates:
+		return &in.Facts.Updates
+	}
+	return nil
+}
+
+// list is where a list variable stands in in, nil for the others.
+func (v Var) list(in *Input) *[]string {
+	switch v {
+	case Groups:
+		return &in.Groups
+	case Failed:
+		return &in.Failed
 	}
 	return nil
 }
@@ -181,7 +254,7 @@ func (v Var) Value(in *Input) string {
 
 // With is in with the variable set to a value in the words of Value, false when the
 // variable cannot hold it. For session.groups the value is one group, which is added, or
-// taken away when it is there.
+// taken away when it is there; session.failed is alike.
 func (v Var) With(in Input, value string) (Input, bool) {
 	ok := true
 	switch v {
@@ -192,11 +265,14 @@ func (v Var) With(in Input, value string) (Input, bool) {
 	case Assurance:
 		n := slices.Index(assurances(), value)
 		in.Assurance, ok = sessions.Assurance(max(n, 0)), n >= 0
-	case Groups:
-		n := slices.Index(in.Groups, value)
-		in.Groups = slices.DeleteFunc(slices.Clone(in.Groups), func(g string) bool { return g == value })
+	case InGrace:
+		in.InGrace, ok = value == "true", value == "true" || value == "false"
+	case Groups, Failed:
+		list := v.list(&in)
+		n := slices.Index(*list, value)
+		*list = slices.DeleteFunc(slices.Clone(*list), func(g string) bool { return g == value })
 		if n < 0 {
-			in.Groups = append(in.Groups, value)
+			*list = append(*list, value)
 		}
 	case Hour, Weekday:
 		n, err := strconv.Atoi(value)
@@ -212,7 +288,7 @@ func (v Var) With(in Input, value string) (Input, bool) {
 }
 
 // Vars is a set of variables.
-type Vars uint32
+type Vars uint64
 
 // Has says whether v is in the set.
 func (s Vars) Has(v Var) bool { return s&(1<<v) != 0 }
@@ -221,7 +297,7 @@ func (s Vars) Has(v Var) bool { return s&(1<<v) != 0 }
 func (s Vars) All() iter.Seq[Var] {
 	return func(yield func(Var) bool) {
 		for rest := s; rest != 0; rest &= rest - 1 {
-			if !yield(Var(bits.TrailingZeros32(uint32(rest)))) {
+			if !yield(Var(bits.TrailingZeros64(uint64(rest)))) {
 				return
 			}
 		}
@@ -236,15 +312,13 @@ const groupRoom = 32
 // where dst has no room, or there are more than 32 groups out of order.
 func (s Vars) AppendKey(dst []byte, in *Input) []byte {
 	for rest := s; rest != 0; rest &= rest - 1 {
-		switch v := Var(bits.TrailingZeros32(uint32(rest))); v {
+		switch v := Var(bits.TrailingZeros64(uint64(rest))); v {
 		case Posture:
 			dst = append(dst, byte(in.Posture))
 		case Authenticated:
-			if in.Authenticated {
-				dst = append(dst, 1)
-			} else {
-				dst = append(dst, 0)
-			}
+			dst = appendBool(dst, in.Authenticated)
+		case InGrace:
+			dst = appendBool(dst, in.InGrace)
 		case Assurance:
 			dst = append(dst, byte(in.Assurance))
 		case Hour:
@@ -253,11 +327,20 @@ func (s Vars) AppendKey(dst []byte, in *Input) []byte {
 			dst = append(dst, byte(in.Time.UTC().Weekday()))
 		case Groups:
 			dst = appendGroups(dst, in.Groups)
+		case Failed:
+			dst = appendGroups(dst, in.Failed)
 		default:
 			dst = appendText(dst, *v.field(in))
 		}
 	}
 	return dst
+}
+
+func appendBool(dst []byte, b bool) []byte {
+	if b {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
 }
 
 func appendText(dst []byte, s string) []byte {

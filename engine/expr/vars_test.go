@@ -28,6 +28,8 @@ func other(v Var) string {
 	switch v {
 	case Authenticated:
 		return "false"
+	case InGrace:
+		return "true"
 	case Posture:
 		return "Pending"
 	case Assurance:
@@ -44,7 +46,7 @@ func TestKeyHoldsExactlyTheSet(t *testing.T) {
 	before := sample()
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 500 {
-		set := Vars(r.Uint32()) & allVars
+		set := Vars(r.Uint64()) & allVars
 		for v := range allVars.All() {
 			after, ok := v.With(before, other(v))
 			if !ok || v.Value(&after) == v.Value(&before) {
@@ -101,6 +103,12 @@ func TestWith(t *testing.T) {
 		before := sample()
 		after, ok := v.With(before, other(v))
 		got := v.Value(&after)
+		if v == Failed {
+			if got != "other" {
+				t.Errorf("failed: %s", got)
+			}
+			continue
+		}
 		if v == Groups {
 			if got != "a, b, other" {
 				t.Errorf("groups: %s", got)

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -30,7 +31,11 @@ them. A secret is ` + "`{file: PATH}` or `{env: NAME}`" + `. ` + "`NAME`" + ` in
 func TestReference(t *testing.T) {
 	structs := map[string]*ast.StructType{}
 	files := token.NewFileSet()
-	for _, name := range []string{"types.go", "types_policy.go"} {
+	names, err := filepath.Glob("types*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
 		f, err := parser.ParseFile(files, name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -156,3 +156,9 @@ func parseDuration(s string) (time.Duration, *Fault) {
 	}
 	return total + d, nil
 }
+
+// ParseDuration reads a duration as configuration writes it: 30s, 15m, 12h, 5d, 1w.
+func ParseDuration(s string) (time.Duration, bool) {
+	d, fault := parseDuration(s)
+	return d, fault == nil
+}
