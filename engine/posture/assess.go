@@ -23,10 +23,8 @@ func (p *Policy) Assess(now time.Time, in Input) Assessment {
 		a.Actions = unblock(in.Facts, m)
 		return a
 	}
-	j := judgement{policy: p, silence: p.silence(now, &in), known: make([]judged, len(p.conditions))}
-	if in.Facts != nil {
-		j.facts.usb = in.Facts.USB
-	}
+	j := judgement{policy: p, silence: p.silence(now, &in), known: make([]judged, len(p.conditions)), evidence: gather(now, &in)}
+	defer j.evidence.release()
 	a.Rules = make([]RuleResult, 0, len(m.requirements))
 	a.Status = sessions.Compliant
 	var messages []string
@@ -37,6 +35,9 @@ func (p *Policy) Assess(now time.Time, in Input) Assessment {
 			continue
 		}
 		if r.enforcement == config.Mandatory {
+			if a.Status == sessions.Compliant || r.rule.grace < a.Grace {
+				a.Grace = r.rule.grace
+			}
 			a.Status = sessions.NonCompliant
 		}
 		if r.enforcement != config.Audit {
@@ -74,10 +75,10 @@ type judged struct {
 
 // judgement is one assessment under way.
 type judgement struct {
-	policy  *Policy
-	facts   seen
-	silence string
-	known   []judged
+	policy   *Policy
+	evidence *evidence
+	silence  string
+	known    []judged
 }
 
 func (j *judgement) condition(i int) *judged {
@@ -87,10 +88,10 @@ func (j *judgement) condition(i int) *judged {
 	}
 	c := &j.policy.conditions[i]
 	k.done = true
-	if j.silence != "" {
+	if j.silence != "" && c.when == nil {
 		k.verdict, k.reason = cannotTell, j.silence
 	} else {
-		k.verdict, k.reason = c.judge(&j.facts)
+		k.verdict, k.reason = c.judge(j)
 	}
 	switch k.verdict {
 	case fail:
@@ -108,7 +109,17 @@ func (j *judgement) requirement(r *applied) (result RuleResult, failed bool) {
 		Rule: r.rule.name, Requirement: r.name, Enforcement: r.enforcement, Status: Passed,
 		Remediation: r.remediationName, Pos: r.rule.pos,
 	}
-	var reasons string
+	passed := 0
+	for _, i := range r.conditions {
+		if j.condition(i).verdict == pass {
+			passed++
+		}
+	}
+	if passed == len(r.conditions) { // nothing to tell apart: the policy's own list will do
+		result.Passed = slices.Clip(r.conditionNames)
+		return result, false
+	}
+	var reasons []string
 	for _, i := range r.conditions {
 		name := j.policy.conditions[i].name
 		k := j.condition(i)
@@ -122,18 +133,13 @@ func (j *judgement) requirement(r *applied) (result RuleResult, failed bool) {
 			failed = failed || k.verdict == fail
 			result.Failed = append(result.Failed, name)
 		}
-		if reasons != "" {
-			reasons += "; "
-		}
-		reasons += k.reason
+		reasons = append(reasons, k.reason)
 	}
-	switch {
-	case len(result.Failed) > 0:
+	result.Status = Skipped
+	if len(result.Failed) > 0 {
 		result.Status = Failed
-	case len(result.Skipped) > 0:
-		result.Status = Skipped
 	}
-	result.Reason = reasons
+	result.Reason = strings.Join(reasons, "; ")
 	return result, failed
 }
 

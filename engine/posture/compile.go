@@ -22,19 +22,27 @@ var allSystems = []string{"windows", "linux", "macos"}
 // names that nothing has, conditions without a kind, expressions that do not hold
 // types. The policy is sound only when there are no faults.
 func Compile(c *config.Config) (*Policy, config.Warnings, config.Faults) {
+	return CompileIn(c, expr.NewScope())
+}
+
+// CompileIn is Compile with conditions that have names: expressions may use those of the
+// scope.
+func CompileIn(c *config.Config, scope *expr.Scope) (*Policy, config.Warnings, config.Faults) {
 	w := &compiler{
-		config: c, section: &c.Posture, conditionAt: map[string]int{},
+		config: c, section: &c.Posture, scope: scope, library: builtIn(), conditionAt: map[string]int{},
 		used: map[string]bool{},
 		policy: &Policy{
 			reads: 1 << expr.OS, reportValid: c.Posture.Agent.ReportValid, heartbeat: c.Posture.Agent.Heartbeat,
 			memo: &memo{known: map[string]*match{}},
 		},
 	}
+	w.policy.times = timesOf(&c.Posture.Agent)
 	w.policy.defaultStatus, _ = sessions.ParsePostureStatus(c.Posture.DefaultStatus)
 	w.conditions()
 	w.remediations()
 	w.requirements()
 	w.rules()
+	w.reassessments()
 	w.unused()
 	return w.policy, config.Warnings(c.WithSource(config.Faults(w.warnings))), c.WithSource(w.faults)
 }
@@ -42,6 +50,9 @@ func Compile(c *config.Config) (*Policy, config.Warnings, config.Faults) {
 type compiler struct {
 	config      *config.Config
 	section     *config.Posture
+	scope       *expr.Scope
+	library     *library
+	compounds   []compoundAt
 	policy      *Policy
 	conditionAt map[string]int  // in policy.conditions
 	used        map[string]bool // kind and name of what something refers to
@@ -58,38 +69,27 @@ func (c *compiler) warn(pos config.Pos, path, message, hint string) {
 }
 
 func (c *compiler) conditions() {
+	for i, name := range c.section.Conditions.Names() {
+		c.conditionAt[name] = i
+	}
 	for name, written := range c.section.Conditions.All() {
-		path := "posture.conditions." + name
-		out := condition{name: name}
-		if written.USB == nil {
-			c.fault(written.Pos, path, "the condition tests nothing", "write usb: {mass-storage: absent}")
-		} else {
-			out.usb = c.compileUSB(written.USB, path+".usb")
-		}
-		c.conditionAt[name] = len(c.policy.conditions)
+		out := c.compileCondition(name, written)
 		c.policy.conditions = append(c.policy.conditions, out)
 	}
-}
-
-// kind is the group of facts that a condition looks at.
-func (c *condition) kind() string { return "usb" }
-
-func (c *compiler) remediations() {
-	for name, written := range c.section.Remediations.All() {
-		if written.USB == "" && written.Message == "" {
-			c.fault(written.Pos, "posture.remediations."+name, "the remediation does nothing", "write usb: block, or a message")
+	for _, one := range c.compounds {
+		x := &c.policy.conditions[one.at]
+		if x.compound = c.compileCompound(one.text, one.path); x.compound != nil {
+			x.children = x.compound.names(nil)
 		}
 	}
+	c.order()
 }
 
-// action is a remediation as the agent gets it. Its id is the same whenever it is the
-// same action, so that an agent does nothing twice.
-func action(requirement string, r *config.Remediation) *report.Action {
-	verb := report.VerbMessage
-	if r.USB == "block" {
-		verb = report.VerbUSBBlock
-	}
-	return &report.Action{ID: requirement + "/" + verb, Verb: verb, Mode: r.Mode, Requirement: requirement, Message: r.Message}
+// compoundAt is a compound condition that waits for all the others to be known.
+type compoundAt struct {
+	at   int // in policy.conditions
+	text config.Text
+	path string
 }
 
 // requirements checks each requirement on its own; rules look them up again.
@@ -123,18 +123,17 @@ func (c *compiler) rules() {
 	for i := range c.section.Policy {
 		written := &c.section.Policy[i]
 		path := fmt.Sprintf("posture.policy[%d]", i)
-		out := rule{name: written.Rule.Value, pos: written.Rule.Pos, os: texts(written.OS)}
+		out := rule{
+			name: written.Rule.Value, pos: written.Rule.Pos, grace: written.Grace,
+			os: texts(written.OS), groups: texts(written.Groups), kinds: texts(written.Type),
+		}
+		c.reads(&out)
 		if at, ok := first[out.name]; ok && out.name != "" {
 			c.fault(written.Rule.Pos, path+".rule", fmt.Sprintf("there are two rules named %q", out.name), "first at "+at.String())
 		}
 		first[out.name] = written.Rule.Pos
 		if written.When.Value != "" {
-			when, faults := expr.Compile(written.When, path+".when")
-			c.faults = append(c.faults, faults...)
-			if len(faults) == 0 {
-				out.when = when
-				c.policy.reads |= when.Reads()
-			}
+			out.when = c.when(written.When, path+".when")
 		}
 		if len(written.Requirements) == 0 {
 			c.fault(written.Pos, path+".requirements", "the rule asks for nothing", "name a requirement, or remove the rule")
@@ -142,8 +141,35 @@ func (c *compiler) rules() {
 		for j := range written.Requirements {
 			c.ruleRequirement(&out, &written.Requirements[j], fmt.Sprintf("%s.requirements[%d]", path, j))
 		}
-		c.policy.rules = append(c.policy.rules, out)
+		if !written.Disabled {
+			c.policy.rules = append(c.policy.rules, out)
+		}
 	}
+}
+
+// reads notes what the rule looks at besides its expression.
+func (c *compiler) reads(r *rule) {
+	if len(r.groups) > 0 {
+		c.policy.reads |= 1 << expr.Groups
+	}
+	if len(r.kinds) > 0 {
+		c.policy.reads |= 1 << expr.AgentKind
+	}
+}
+
+// compileExpr compiles an expression that may use the names of the scope.
+func (c *compiler) compileExpr(text config.Text, path string) (*expr.Condition, config.Faults) {
+	return c.scope.Compile(text, path)
+}
+
+// when compiles the expression of a rule; nil with faults.
+func (c *compiler) when(text config.Text, path string) *expr.Condition {
+	when, faults := c.compileExpr(text, path)
+	c.faults = append(c.faults, faults...)
+	if when != nil {
+		c.policy.reads |= when.Reads()
+	}
+	return when
 }
 
 func (c *compiler) ruleRequirement(out *rule, written *config.RuleRequirement, path string) {
@@ -171,15 +197,44 @@ func (c *compiler) ruleRequirement(out *rule, written *config.RuleRequirement, p
 	for _, condition := range q.conditionNames {
 		if i, ok := c.conditionAt[condition]; ok {
 			q.conditions = append(q.conditions, i)
+			c.fits(&q, &c.policy.conditions[i], name.Pos, path)
 		}
 	}
 	if remediation, ok := c.section.Remediations.Get(r.Remediation.Value); ok {
-		q.remediation = action(q.name, remediation)
+		q.remedy = remedyOf(q.name, remediation)
+		q.remediation = &q.remedy.Action
 		if q.blocksUSB = q.remediation.Verb == report.VerbUSBBlock; q.blocksUSB {
 			q.remediation.Allow = c.allowed(q.conditionNames)
 		}
+		if q.remedy.Mode == modeManual && len(out.kinds) == 1 && out.kinds[0] == config.AgentTemporal && q.remedy.Verb != report.VerbMessage {
+			c.warn(name.Pos, path, "an agent that is not installed shows messages only", "")
+		}
 	}
 	out.requirements = append(out.requirements, q)
+}
+
+// fits warns of a requirement for systems on which a condition of it can tell nothing.
+func (c *compiler) fits(q *requirement, x *condition, at config.Pos, path string) {
+	if len(x.os) == 0 {
+		return
+	}
+	on := q.os
+	if len(on) == 0 {
+		on = allSystems
+	}
+	var blind systems
+	for _, os := range on {
+		if !x.os.includes(os) {
+			blind = append(blind, os)
+		}
+	}
+	switch {
+	case len(blind) == len(on):
+		c.fault(at, path, fmt.Sprintf("the condition %s is for %s, and the requirement for %s: it can never tell", x.name, x.os.words(), on.words()), "give the requirement the systems of its conditions")
+	case len(blind) > 0:
+		c.warn(at, path, fmt.Sprintf("the condition %s is for %s: on %s the requirement cannot tell", x.name, x.os.words(), blind.words()),
+			"give the requirement os: "+"["+x.os.words()+"]"+", and the other systems a requirement of their own")
+	}
 }
 
 // allowed are the devices that every USB condition of a requirement lets be: the agent

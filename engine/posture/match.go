@@ -82,13 +82,19 @@ func (p *Policy) evaluate(in *expr.Input) *match {
 			}
 		}
 	}
-	m.document = p.documentOf(m)
+	m.document = p.documentOf(m, in)
 	return m
 }
 
 // holds evaluates a rule's condition. One that cannot be evaluated applies. Where
 // nobody told the system, it applies when it would for any.
 func (p *Policy) holds(r *rule, in *expr.Input) (bool, error) {
+	if len(r.groups) > 0 && !slices.ContainsFunc(in.Groups, func(g string) bool { return slices.Contains(r.groups, g) }) {
+		return false, nil
+	}
+	if len(r.kinds) > 0 && in.AgentKind != "" && !slices.Contains(r.kinds, in.AgentKind) {
+		return false, nil
+	}
 	if r.when == nil {
 		return true, nil
 	}
@@ -113,16 +119,14 @@ func (p *Policy) holds(r *rule, in *expr.Input) (bool, error) {
 // content: two endpoints with the same have the same document.
 func (p *Policy) Document(in *Input) *report.Policy { return p.match(&in.Session).document }
 
-func (p *Policy) documentOf(m *match) *report.Policy {
+func (p *Policy) documentOf(m *match, in *expr.Input) *report.Policy {
 	doc := &report.Policy{
 		V: report.Version, Collect: []string{}, HeartbeatS: int(p.heartbeat / time.Second),
 		Requirements: []report.Requirement{},
 	}
 	for _, r := range m.requirements {
 		for _, i := range r.conditions {
-			if kind := p.conditions[i].kind(); !slices.Contains(doc.Collect, kind) {
-				doc.Collect = append(doc.Collect, kind)
-			}
+			p.ask(doc, &p.conditions[i], in.OS, m)
 		}
 		doc.Requirements = append(doc.Requirements, report.Requirement{
 			Name: r.name, Enforcement: r.enforcement, Conditions: r.conditionNames, Remediation: r.remediation,

@@ -25,8 +25,12 @@ import (
 // Input is what one assessment looks at.
 type Input struct {
 	Session expr.Input
-	Facts   *report.Facts // nil: no report was received
-	FactsAt time.Time     // when the report arrived here
+	Facts   *report.Facts  // nil: no report was received
+	FactsAt time.Time      // when the report arrived here
+	System  *report.System // what the endpoint's system calls itself; nil: not told
+
+	Hardware []Hardware // nil: the agent did not look
+	Scripts  []Script   // nil: no script ran
 }
 
 // Statuses of a requirement in an assessment.
@@ -56,8 +60,9 @@ type Assessment struct {
 	ValidUntil time.Time // when the facts are too old; zero when there are none
 	Rules      []RuleResult
 	Actions    []report.Action
-	Message    string   // for the person at the endpoint; empty when nothing is wanted
-	Errors     []string // rules that could not be evaluated, and so applied
+	Grace      time.Duration // the least that the rules of failed mandatory requirements give; 0: none, or nothing failed
+	Message    string        // for the person at the endpoint; empty when nothing is wanted
+	Errors     []string      // rules that could not be evaluated, and so applied
 }
 
 // Policy is a compiled posture policy. It is immutable and safe for use by many.
@@ -68,6 +73,8 @@ type Policy struct {
 	defaultStatus sessions.PostureStatus
 	reportValid   time.Duration
 	heartbeat     time.Duration
+	times         times
+	reassess      []reassessment
 	memo          *memo
 }
 
@@ -76,7 +83,10 @@ type rule struct {
 	name         string
 	pos          config.Pos
 	os           systems
+	groups       []string // any of them; empty: everybody
+	kinds        []string // of agent; empty: any
 	when         *expr.Condition
+	grace        time.Duration
 	requirements []requirement
 }
 
@@ -88,7 +98,8 @@ type requirement struct {
 	conditions      []int // in Policy.conditions
 	conditionNames  []string
 	remediationName string
-	remediation     *report.Action // nil: none
+	remedy          *Remedy
+	remediation     *report.Action // of remedy; nil: none
 	blocksUSB       bool
 	skipsUnknown    bool // a condition that cannot tell is let be
 }

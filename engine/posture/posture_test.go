@@ -101,7 +101,7 @@ func TestUSBCondition(t *testing.T) {
 		{"wanted, not all looked at", usbCondition{wantPresent: true}, &report.USB{Error: "x"}, cannotTell, ""},
 		{"many", absent, usb(stick(), stick(), stick(), stick(), stick()).USB, fail, "and 2 more"},
 	} {
-		got, reason := one.c.judge(one.usb, (&seen{usb: one.usb}).storage())
+		got, reason := one.c.judge(one.usb, (&evidence{facts: &report.Facts{USB: one.usb}}).storage())
 		if got != one.want || !strings.Contains(reason, one.reason) || got == pass && reason != "" {
 			t.Errorf("%s: %d %q, want %d %q", one.name, got, reason, one.want, one.reason)
 		}
@@ -112,7 +112,7 @@ func TestUSBCondition(t *testing.T) {
 func TestHostileDescriptors(t *testing.T) {
 	d := stick()
 	d.Product = "x\x1b[2J\r\n\u202e" + strings.Repeat("y", 500) + "\xff"
-	_, reason := (&usbCondition{}).judge(usb(d).USB, (&seen{usb: usb(d).USB}).storage())
+	_, reason := (&usbCondition{}).judge(usb(d).USB, (&evidence{facts: usb(d)}).storage())
 	if len(reason) > 200 || strings.ContainsAny(reason, "\x1b\r\n\u202e\xff") {
 		t.Errorf("%q", reason)
 	}

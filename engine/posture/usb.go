@@ -10,31 +10,6 @@ import (
 	"sallyport/ops/config"
 )
 
-// verdict is what a condition says of facts.
-type verdict uint8
-
-const (
-	pass verdict = iota
-	fail
-	cannotTell
-)
-
-// condition is one compiled condition.
-type condition struct {
-	name string
-	usb  *usbCondition
-}
-
-// judge holds the condition against facts that are there and fresh.
-func (c *condition) judge(f *seen) (verdict, string) { return c.usb.judge(f.usb, f.storage()) }
-
-// seen is a report's facts, prepared once for all conditions of an assessment.
-type seen struct {
-	usb     *report.USB
-	devices []storageDevice
-	ready   bool
-}
-
 // storageDevice is one USB storage device that is not held blocked.
 type storageDevice struct {
 	name             string
@@ -44,23 +19,47 @@ type storageDevice struct {
 
 // storage lists the devices that may count, in the order of their names: so nothing
 // depends on the order of the report.
-func (s *seen) storage() []storageDevice {
-	if s.ready || s.usb == nil {
-		return s.devices
+func (e *evidence) storage() []storageDevice {
+	if e.counted || e.facts.USB == nil {
+		return e.devices
 	}
-	s.ready = true
-	for i := range s.usb.Devices {
-		d := &s.usb.Devices[i]
+	e.counted = true
+	for i := range e.facts.USB.Devices {
+		d := &e.facts.USB.Devices[i]
 		if d.State == report.USBBlocked || !isStorage(d) {
 			continue
 		}
-		s.devices = append(s.devices, storageDevice{
+		e.devices = append(e.devices, storageDevice{
 			name: deviceName(d), vid: strings.ToLower(d.VID), pid: strings.ToLower(d.PID), serial: d.Serial,
 			protected: d.State == report.USBProtected,
 		})
 	}
-	slices.SortStableFunc(s.devices, func(a, b storageDevice) int { return strings.Compare(a.name, b.name) })
-	return s.devices
+	slices.SortStableFunc(e.devices, func(a, b storageDevice) int { return strings.Compare(a.name, b.name) })
+	return e.devices
+}
+
+// parts shows every storage device that the endpoint can use now.
+func (c *usbCondition) parts(e *evidence) []Part {
+	if e.facts.USB == nil {
+		return nil
+	}
+	want := "absent"
+	if c.wantPresent {
+		want = "present"
+	}
+	var out []Part
+	for i := range e.storage() {
+		d := &e.devices[i]
+		p := Part{Of: d.name, What: "USB storage", Have: "in use", Want: want, Result: verdictOf(c.wantPresent).String()}
+		if !c.counts(d) {
+			p.Have, p.Want, p.Result = "in use, does not count", "anything", pass.String()
+		}
+		out = append(out, p)
+	}
+	if len(out) == 0 {
+		out = append(out, Part{Of: "USB", What: "USB storage", Have: "none in use", Want: want, Result: verdictOf(!c.wantPresent).String()})
+	}
+	return out[:min(len(out), partsMax)]
 }
 
 // storageClass begins the interfaces of USB mass storage, as sysfs spells them: class,
