@@ -82,49 +82,6 @@ func (v *vector) from(i int) (netip.AddrPort, uint32) {
 	return netip.AddrPortFrom(netip.AddrFrom16(n.Addr).Unmap(), ntohs(n.Port)), n.Scope_id
 }
 
-// setName writes the destination of message i for a socket of the given family.
-func (v *vector) setName(i int, to netip.AddrPort, scope uint32, inet6 bool) {
-	h, n := &v.msgs[i].hdr, &v.names[i]
-	if !inet6 {
-		n4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(n))
-		*n4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: ntohs(to.Port()), Addr: to.Addr().As4()}
-		h.Namelen = unix.SizeofSockaddrInet4
-		return
-	}
-	*n = name{Family: unix.AF_INET6, Port: ntohs(to.Port()), Addr: to.Addr().As16(), Scope_id: scope}
-	h.Namelen = unix.SizeofSockaddrInet6
-}
-
-// setPayload makes b what message i sends.
-func (v *vector) setPayload(i int, b []byte) {
-	v.iovs[i].Base = &b[0]
-	v.iovs[i].SetLen(len(b))
-}
-
-// setSource makes message i leave from our address source. An unspecified one leaves
-// the choice to the system. The interface is named only where the address is
-// meaningless without: the way back may well be another than the way in.
-func (v *vector) setSource(i int, source netip.Addr, scope uint32, inet6 bool) {
-	h := &v.msgs[i].hdr
-	if !source.IsValid() || source.IsUnspecified() {
-		h.SetControllen(0)
-		return
-	}
-	c := (*unix.Cmsghdr)(unsafe.Pointer(&v.controls[i]))
-	data := unsafe.Add(unsafe.Pointer(c), unix.CmsgLen(0))
-	if inet6 {
-		c.Level, c.Type = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO
-		c.SetLen(unix.CmsgLen(unix.SizeofInet6Pktinfo))
-		*(*unix.Inet6Pktinfo)(data) = unix.Inet6Pktinfo{Addr: source.As16(), Ifindex: scope}
-		h.SetControllen(unix.CmsgSpace(unix.SizeofInet6Pktinfo))
-		return
-	}
-	c.Level, c.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
-	c.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
-	*(*unix.Inet4Pktinfo)(data) = unix.Inet4Pktinfo{Spec_dst: source.As4()}
-	h.SetControllen(unix.CmsgSpace(unix.SizeofInet4Pktinfo))
-}
-
 // arrival is what the control messages of one datagram say.
 type arrival struct {
 	to       netip.Addr // our address, invalid when not told

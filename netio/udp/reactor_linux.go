@@ -24,12 +24,13 @@ type reactor struct {
 	stopped chan struct{} // closed by the loop when it reads no more
 
 	// the loop's own
-	in      *vector
-	buffers []byte // len(in) x DatagramMax
-	batch   []Datagram
-	replies []byte // len(batch) x ReplyMax
-	outward *vector
-	reading bool
+	in          *vector
+	buffers     []byte // len(in) x DatagramMax
+	batch       []Datagram
+	replies     []byte // len(batch) x ReplyMax
+	outward     *outward
+	unsegmented bool // the kernel does not cut datagrams for us
+	reading     bool
 
 	// told from outside, looked at after a wake-up
 	wantStop, wantEnd atomic.Bool
@@ -120,7 +121,7 @@ func newReactor(c Config, loop int, sockets []socket, h Handler) (*reactor, erro
 		guard: guard{handler: h, loop: loop, log: c.Logger}, sockets: sockets, stopped: make(chan struct{}),
 		in: newVector(c.Batch), buffers: make([]byte, c.Batch*DatagramMax),
 		batch: make([]Datagram, c.Batch), replies: make([]byte, c.Batch*ReplyMax),
-		outward: newVector(c.Batch), reading: true,
+		outward: newOutward(c.Batch), reading: true,
 	}
 	for i := range r.in.iovs {
 		r.in.iovs[i].Base = &r.buffers[i*DatagramMax]

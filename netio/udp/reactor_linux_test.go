@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/netip"
@@ -72,15 +73,15 @@ func TestControlMessagesOfAnyShape(t *testing.T) {
 	}
 }
 
-// TestSourceSurvivesTheRoundTrip: what setSource writes, arrival reads.
+// TestSourceSurvivesTheRoundTrip: what setControl writes, arrival reads.
 func TestSourceSurvivesTheRoundTrip(t *testing.T) {
 	for _, c := range []struct {
 		source string
 		inet6  bool
 	}{{"127.0.0.2", false}, {"::1", true}, {"192.0.2.9", true}, {"fe80::1", true}} {
-		v := newVector(1)
+		v := newOutward(1)
 		want := netip.MustParseAddr(c.source)
-		v.setSource(0, want, 3, c.inet6)
+		v.setControl(0, &outgoing{source: want, scope: 3, members: 2, payload: []byte{1}}, c.inet6)
 		if got := v.arrival(0); got.to != want || got.counted {
 			t.Errorf("%v: read back %+v", want, got)
 		}
@@ -107,11 +108,10 @@ func TestSendErrorsAreSortedAndSkipped(t *testing.T) {
 	good := c.LocalAddr().(*net.UDPAddr).AddrPort()
 	good = netip.AddrPortFrom(good.Addr().Unmap(), good.Port())
 	for i, to := range []netip.AddrPort{good, netip.MustParseAddrPort("255.255.255.255:9"), good, netip.AddrPortFrom(good.Addr(), 0), good} {
-		r.outward.setName(i, to, 0, false)
-		r.outward.setPayload(i, []byte{byte(i)})
-		r.outward.setSource(i, netip.Addr{}, 0, false)
+		n, length := nameOf(to, 0, false)
+		r.outward.add([]byte{byte(i)}, &n, length, netip.Addr{}, 0)
 	}
-	if sent := r.flush(r.sockets[0].fd, 5); sent != 3 {
+	if sent := r.flush(&r.sockets[0]); sent != 3 {
 		t.Errorf("sent %d, want 3", sent)
 	}
 	c.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -134,6 +134,83 @@ func TestSendErrorsAreSortedAndSkipped(t *testing.T) {
 	}
 }
 
+// TestRepliesAreGathered: replies of one length to one address are one message, up to
+// what a link takes as it is; all arrive, cut where they were joined, also where nobody
+// cuts for us.
+func TestRepliesAreGathered(t *testing.T) {
+	for _, unsegmented := range []bool{false, true} {
+		first, second := listen4(t), listen4(t)
+		sockets, err := openSockets(&Server{config: Config{Loops: 1, RecvBuffer: 1 << 16, Listeners: []Listener{{Address: "127.0.0.1:0"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := newReactor(Config{Batch: BatchMax, LateQueue: 8}, 0, sockets[0], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.discard()
+		r.unsegmented = unsegmented
+		want := map[*net.UDPConn]map[string]int{first: {}, second: {}}
+		for i := range 40 {
+			to := []*net.UDPConn{first, second}[i%2]
+			payload := bytes.Repeat([]byte{byte(i)}, []int{20, 300, segmentLen + 1}[i%3])
+			n, length := nameOf(addrPort(to), 0, false)
+			r.outward.add(payload, &n, length, netip.MustParseAddr("127.0.0.1"), 0)
+			want[to][string(payload)]++
+		}
+		// 2 addresses: lengths of 20 and 300 gather, the 13 that are too long do not.
+		if n := r.outward.arrange(false, !unsegmented); n != map[bool]int{false: 2*2 + 13, true: 40}[unsegmented] {
+			t.Errorf("unsegmented %v: %d messages", unsegmented, n)
+		}
+		if sent := r.flush(&r.sockets[0]); sent != 40 {
+			t.Errorf("sent %d of 40", sent)
+		}
+		for c, payloads := range want {
+			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			for range 20 {
+				b := make([]byte, DatagramMax)
+				n, err := c.Read(b)
+				if err != nil || payloads[string(b[:n])] == 0 {
+					t.Fatalf("received %d octets nobody sent (%v)", n, err)
+				}
+				payloads[string(b[:n])]--
+			}
+		}
+	}
+}
+
+// TestSeparate: the messages that are left are taken apart, the sent ones are not sent
+// again.
+func TestSeparate(t *testing.T) {
+	o := newOutward(8)
+	a, _ := nameOf(netip.MustParseAddrPort("127.0.0.1:1"), 0, false)
+	b, length := nameOf(netip.MustParseAddrPort("127.0.0.1:2"), 0, false)
+	for i := range 8 {
+		o.add([]byte{byte(i)}, []*name{&a, &b}[i%2], length, netip.Addr{}, 0)
+	}
+	if n := o.arrange(false, true); n != 2 || o.datagrams(0, 2) != 8 {
+		t.Fatalf("%d messages of %d datagrams", n, o.datagrams(0, n))
+	}
+	if n := o.separate(false, 1); n != 4 || o.datagrams(0, n) != 4 || *o.iovs[0].Base != 1 || *o.iovs[3].Base != 7 {
+		t.Errorf("%d messages left", n)
+	}
+}
+
+func listen4(t *testing.T) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func addrPort(c *net.UDPConn) netip.AddrPort {
+	a := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
 // TestFullSendBufferIsCounted: when the buffer stays full the rest of the batch is
 // given up after one short wait.
 func TestFullSendBufferIsCounted(t *testing.T) {
@@ -143,15 +220,14 @@ func TestFullSendBufferIsCounted(t *testing.T) {
 	}
 	defer unix.Close(pair[0])
 	defer unix.Close(pair[1])
-	r := &reactor{outward: newVector(8)}
-	for i := range 8 {
-		r.outward.setPayload(i, make([]byte, 1000))
-		r.outward.msgs[i].hdr.Name, r.outward.msgs[i].hdr.Namelen = nil, 0
-		r.outward.msgs[i].hdr.SetControllen(0)
-	}
+	r := &reactor{outward: newOutward(8), unsegmented: true}
 	sent := uint64(0)
 	for r.count.sendErrors[sendFull].Load() == 0 {
-		sent += r.flush(pair[0], 8)
+		r.outward.begin()
+		for range 8 {
+			r.outward.add(make([]byte, 1000), &name{}, 0, netip.Addr{}, 0)
+		}
+		sent += r.flush(&socket{fd: pair[0]})
 		if sent > 1e6 {
 			t.Fatal("a socket pair that nobody reads never fills")
 		}

@@ -77,7 +77,7 @@ func (r *reactor) collect(s *socket, n int) (kept int) {
 // reply sends the replies of a batch. They go back to the very socket addresses that
 // the requests came with.
 func (r *reactor) reply(s *socket, batch []Datagram) {
-	v, n := r.outward, 0
+	r.outward.begin()
 	for i := range batch {
 		d := &batch[i]
 		if len(d.Reply) == 0 {
@@ -87,20 +87,16 @@ func (r *reactor) reply(s *socket, batch []Datagram) {
 			r.count.sendErrors[sendTooLong].Add(1)
 			continue
 		}
-		v.names[n] = r.in.names[d.slot]
-		v.msgs[n].hdr.Namelen = r.in.msgs[d.slot].hdr.Namelen
-		v.setPayload(n, d.Reply)
-		v.setSource(n, d.To.Addr(), d.late.scope, s.inet6)
-		n++
+		r.outward.add(d.Reply, &r.in.names[d.slot], r.in.msgs[d.slot].hdr.Namelen, d.To.Addr(), d.late.scope)
 	}
-	r.count.sent.Add(r.flush(s.fd, n))
+	r.count.sent.Add(r.flush(s))
 }
 
 // sendLate sends all late replies that wait, up to a batch per round and socket.
 func (r *reactor) sendLate() {
 	for {
 		n := 0
-		for n < len(r.outward.msgs) && r.out.waiting(n) != nil {
+		for n < r.outward.room() && r.out.waiting(n) != nil {
 			n++
 		}
 		if n == 0 {
@@ -115,41 +111,43 @@ func (r *reactor) sendLate() {
 
 // sendLateOf sends those of the first n waiting replies that belong to socket s.
 func (r *reactor) sendLateOf(s *socket, n int) {
-	v, mine := r.outward, 0
+	r.outward.begin()
 	for i := range n {
-		w := r.out.waiting(i)
-		if int(w.late.socket) != s.listed {
-			continue
+		if w := r.out.waiting(i); int(w.late.socket) == s.listed {
+			to, length := nameOf(w.late.from, w.late.scope, s.inet6)
+			r.outward.add(w.buf[:w.n], &to, length, w.late.to.Addr(), w.late.scope)
 		}
-		v.setName(mine, w.late.from, w.late.scope, s.inet6)
-		v.setPayload(mine, w.buf[:w.n])
-		v.setSource(mine, w.late.to.Addr(), w.late.scope, s.inet6)
-		mine++
 	}
-	sent := r.flush(s.fd, mine)
+	sent := r.flush(s)
 	r.count.sent.Add(sent)
 	r.count.lateSent.Add(sent)
 }
 
-// flush sends the first n messages of the outward vector and returns how many went.
-// sendmmsg stops at the first that fails and tells why only when it is the first of a
-// call (sendmmsg(2), BUGS), so each round starts behind the last one sent.
-func (r *reactor) flush(fd, n int) (sent uint64) {
+// flush sends what was added to the outward vector and returns how many datagrams went.
+// sendmmsg stops at the first message that fails and tells why only when it is the first
+// of a call (sendmmsg(2), BUGS), so each round starts behind the last one sent.
+func (r *reactor) flush(s *socket) (sent uint64) {
 	waited := false
+	n := r.outward.arrange(s.inet6, !r.unsegmented)
 	for next := 0; next < n; {
-		went, errno := r.outward.send(fd, next, n)
+		went, errno := r.outward.send(s.fd, next, n)
+		sent += r.outward.datagrams(next, next+went)
 		next += went
-		sent += uint64(went)
 		switch {
 		case errno == 0 || errno == unix.EINTR:
 		case errno == unix.EAGAIN && !waited:
 			waited = true
-			r.awaitRoom(fd)
+			r.awaitRoom(s.fd)
 		case errno == unix.EAGAIN:
-			r.count.sendErrors[sendFull].Add(uint64(n - next))
+			r.count.sendErrors[sendFull].Add(r.outward.datagrams(next, n))
 			return sent
+		case r.outward.datagrams(next, next+1) > 1 && segmentFault(errno):
+			// This kernel, or this interface, does not cut: we do, from now on.
+			r.unsegmented = true
+			n = r.outward.separate(s.inet6, next)
+			next = 0
 		default:
-			r.count.sendErrors[kindOf(errno)].Add(1)
+			r.count.sendErrors[kindOf(errno)].Add(r.outward.datagrams(next, next+1))
 			next++ // this one is lost, the rest is tried
 		}
 	}
