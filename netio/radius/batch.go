@@ -17,8 +17,9 @@ import (
 //	last    Response Authenticators over replies that now hold theirs
 //
 // The zero value is ready. A Batch is used by one goroutine at a time, keeps its
-// memory, and then allocates nothing. Packets given to it are left alone until Run has
-// returned. Every octet it copied, secrets and passwords among them, is wiped by Reset.
+// memory, and then allocates nothing. The octets of packets given to it are left alone
+// until Run has returned; Views and Builders are free at once. Every octet it copied,
+// secrets and passwords among them, is wiped by Reset.
 type Batch struct {
 	arena []byte // padded messages and revealed passwords; zeros beyond its length
 

@@ -88,8 +88,8 @@ func TestBatchIsKey(t *testing.T) {
 
 func batchIsKey(t *testing.T, r *rand.Rand) {
 	var b radius.Batch
-	for round := range 120 {
-		all := make([]asked, round)
+	for round, size := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 48, 64, 65, 300, 100, 12, 1, 2} {
+		all := make([]asked, size)
 		var checks, passwords []int
 		replies := make([][]byte, len(all))
 		for i := range all {
@@ -105,25 +105,58 @@ func batchIsKey(t *testing.T, r *rand.Rand) {
 			if fmt.Sprint(errOne) != fmt.Sprint(errOther) {
 				t.Fatalf("reply refused by one: %v, by a batch: %v", errOne, errOther)
 			}
-			if round%3 == 0 && i == round/2 {
+			if round%3 == 0 && i == size/2 {
 				b.Run() // and again below, with the rest
 			}
 		}
 		b.Run()
 		for i, a := range all {
 			if got := b.Why(checks[i]); got != a.why {
-				t.Fatalf("%d of %d: %s, want %s", i, round, got, a.why)
+				t.Fatalf("%d of %d: %s, want %s", i, size, got, a.why)
 			}
 			plain, opened := b.Password(passwords[i], []byte("kept "))
 			if opened != a.opened || !bytes.Equal(plain, a.plain) {
-				t.Fatalf("%d of %d: password %q %v, want %q %v", i, round, plain, opened, a.plain, a.opened)
+				t.Fatalf("%d of %d: password %q %v, want %q %v", i, size, plain, opened, a.plain, a.opened)
 			}
 			if !bytes.Equal(replies[i], a.reply) {
-				t.Fatalf("%d of %d: reply\n%x, want\n%x", i, round, replies[i], a.reply)
+				t.Fatalf("%d of %d: reply\n%x, want\n%x", i, size, replies[i], a.reply)
 			}
 		}
 		b.Reset()
 	}
+}
+
+// FuzzBatch: whatever can be decoded is judged by a batch as by Key, beside packets that
+// are sound.
+func FuzzBatch(f *testing.F) {
+	seeds(f)
+	k := radiustest.Key(f, "secret")
+	sound := view(f, asaRequest(f, k))
+	f.Fuzz(func(t *testing.T, pkt []byte) {
+		var v radius.View
+		if v.Decode(pkt) != radius.Sound {
+			return
+		}
+		before := bytes.Clone(pkt)
+		hidden, _ := v.Get(radius.UserPassword)
+		want, wantOK := k.RevealPassword(nil, hidden, v.Authenticator())
+		for _, kind := range lanes.Kinds() {
+			was := lanes.Use(kind)
+			var b radius.Batch
+			b.Verify(k, sound)
+			check, password := b.Verify(k, &v), b.Reveal(k, hidden, v.Authenticator())
+			b.Verify(k, sound)
+			b.Run()
+			lanes.Use(was)
+			plain, ok := b.Password(password, nil)
+			if b.Why(0) != radius.Sound || b.Why(2) != radius.Sound || b.Why(check) != k.VerifyRequest(&v) {
+				t.Fatalf("%s: %s, want %s", kind, b.Why(check), k.VerifyRequest(&v))
+			}
+			if ok != wantOK || !bytes.Equal(plain, want) || !bytes.Equal(before, pkt) {
+				t.Fatalf("%s: password %x %v, want %x %v; packet %x", kind, plain, ok, want, wantOK, pkt)
+			}
+		}
+	})
 }
 
 // TestBatchBeforeRun: nothing is sound and nothing revealed that was not computed.
