@@ -108,14 +108,14 @@ func (c *core) commit() (*store.Batch, error) {
 // publish makes the group visible: the table first, then whoever waits for it.
 func (c *core) publish(now time.Time, batch *store.Batch) {
 	rules := &c.e.snapshot().Rules
-	for _, id := range c.order {
+	for i, id := range c.order {
 		v := c.pending[id]
 		if v.next == nil {
 			c.table.Delete(id)
 			c.e.hub.forget(id)
 			continue
 		}
-		c.table.Put(v.next)
+		c.table.PutRecord(v.next, batch.Record(i))
 		c.table.Schedule(id, step.Deadline(v.next, rules))
 		if s := v.next; s.Change != nil && (v.before == nil || v.before.Change == nil || v.before.Change.Serial != s.Change.Serial) {
 			c.e.pushes.Add(1)

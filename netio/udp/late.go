@@ -70,7 +70,31 @@ type slot struct {
 	seq  atomic.Uint64
 	late Late
 	n    int
-	buf  []byte
+	buf  []byte // slotRoom octets side by side with the other slots'
+	long []byte // for a longer reply, made when the first one comes
+}
+
+// slotRoom holds most replies, a redirect included: the slots that are in use stay in
+// the processor's cache.
+const slotRoom = 512
+
+func (s *slot) set(l *Late, reply []byte) {
+	s.late, s.n = *l, len(reply)
+	if s.n <= slotRoom {
+		copy(s.buf, reply)
+		return
+	}
+	if s.long == nil {
+		s.long = make([]byte, ReplyMax)
+	}
+	copy(s.long, reply)
+}
+
+func (s *slot) reply() []byte {
+	if s.n <= slotRoom {
+		return s.buf[:s.n]
+	}
+	return s.long[:s.n]
 }
 
 // NewOutbox makes an outbox of so many slots, rounded up to a power of two, that calls
@@ -81,10 +105,10 @@ func NewOutbox(slots int, wake func()) *Outbox {
 		size *= 2
 	}
 	o := &Outbox{slots: make([]slot, size), mask: uint64(size - 1), wake: wake}
-	arena := make([]byte, size*ReplyMax)
+	arena := make([]byte, size*slotRoom)
 	for i := range o.slots {
 		o.slots[i].seq.Store(uint64(i))
-		o.slots[i].buf = arena[i*ReplyMax : (i+1)*ReplyMax : (i+1)*ReplyMax]
+		o.slots[i].buf = arena[i*slotRoom : (i+1)*slotRoom : (i+1)*slotRoom]
 	}
 	return o
 }
@@ -117,7 +141,7 @@ func (o *Outbox) put(l *Late, reply []byte) bool {
 			o.full.Add(1)
 			return false
 		case turn == 0 && o.tail.CompareAndSwap(at, at+1):
-			s.late, s.n = *l, copy(s.buf, reply)
+			s.set(l, reply)
 			s.seq.Store(at + 1)
 			return true
 		default:
@@ -156,7 +180,7 @@ func (o *Outbox) Drain(send func(to Late, reply []byte)) {
 		if s == nil {
 			return
 		}
-		send(s.late, s.buf[:s.n])
+		send(s.late, s.reply())
 		o.release(1)
 	}
 }

@@ -115,7 +115,7 @@ func (r *reactor) sendLateOf(s *socket, n int) {
 	for i := range n {
 		if w := r.out.waiting(i); int(w.late.socket) == s.listed {
 			to, length := nameOf(w.late.from, w.late.scope, s.inet6)
-			r.outward.add(w.buf[:w.n], &to, length, w.late.to.Addr(), w.late.scope)
+			r.outward.add(w.reply(), &to, length, w.late.to.Addr(), w.late.scope)
 		}
 	}
 	sent := r.flush(s)

@@ -41,8 +41,8 @@ const (
 	// RecvBufferDefault is asked for per socket: 4 MiB hold some 5,000 datagrams in
 	// kernel accounting, a 30 ms stall at 160,000 a second.
 	RecvBufferDefault = 4 << 20
-	// LateQueueDefault is the number of late replies that may wait per loop: 4 MiB,
-	// enough for the largest group commit and a full worker pool.
+	// LateQueueDefault is the number of late replies that may wait per loop: half a
+	// MiB, enough for the largest group commit and a full worker pool.
 	LateQueueDefault = 1024
 )
 
