@@ -42,16 +42,31 @@ func (i *Inside) words(unit string) string {
 	return text
 }
 
-// glance is the counters of a server at a moment, by series; nil where it has none.
+// glance is the counters of a server at a moment: by series, nil where it has none, and
+// of its heap.
 type glance struct {
 	t      *Target
 	series map[string]float64
+	heap   heap
+	asking heap // what asking for the heap adds to it
+}
+
+// heap is what was allocated so far.
+type heap struct{ objects, octets, collections float64 }
+
+func (h heap) less(o heap) heap {
+	return heap{h.objects - o.objects, h.octets - o.octets, h.collections - o.collections}
+}
+
+func (h heap) smaller(o heap) heap {
+	return heap{min(h.objects, o.objects), min(h.octets, o.octets), min(h.collections, o.collections)}
 }
 
 // askTime is how long a server may take to tell its metrics: under overload it is slow.
 const askTime = 10 * time.Second
 
-// look reads a server's counters, where it has any.
+// look reads a server's counters, where it has any; what it holds at the end is as near
+// to the packets that follow as can be.
 func look(ctx context.Context, t *Target) (glance, error) {
 	g := glance{t: t}
 	if t.Metrics == "" {
@@ -59,24 +74,63 @@ func look(ctx context.Context, t *Target) (glance, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
+	var err error
+	if g.series, err = metrics(ctx, t); err != nil {
+		return g, err
+	}
+	first, err := t.heap(ctx)
+	if err != nil {
+		return g, err
+	}
+	g.heap, err = t.heap(ctx)
+	g.asking = g.heap.less(first)
+	return g, err
+}
+
+// metrics reads what a server tells Prometheus.
+func metrics(ctx context.Context, t *Target) (map[string]float64, error) {
 	body, err := fetch(ctx, "http://"+t.Metrics+"/metrics")
 	if err != nil {
-		return g, fmt.Errorf("the metrics of %s: %w", t.Name, err)
+		return nil, fmt.Errorf("the metrics of %s: %w", t.Name, err)
 	}
 	defer body.Close()
-	g.series = map[string]float64{}
+	series := map[string]float64{}
 	lines := bufio.NewScanner(body)
 	for lines.Scan() {
 		if name, value, ok := cutLast(lines.Text(), ' '); ok && name[0] != '#' {
 			if n, err := strconv.ParseFloat(value, 64); err == nil {
-				g.series[name] = n
+				series[name] = n
 			}
 		}
 	}
-	if lines.Err() == nil && g.series["go_memstats_mallocs_total"] == 0 {
-		return g, fmt.Errorf("the metrics of %s have no go_memstats_mallocs_total", t.Name)
+	return series, lines.Err()
+}
+
+// heap reads the allocator's totals where they stand at the head of its profile: telling
+// all metrics walks over the sessions and allocates by their number.
+func (t *Target) heap(ctx context.Context) (h heap, err error) {
+	body, err := fetch(ctx, "http://"+t.Metrics+"/debug/pprof/allocs?debug=1")
+	if err != nil {
+		return h, fmt.Errorf("the allocations of %s: %w", t.Name, err)
 	}
-	return g, lines.Err()
+	defer body.Close()
+	found := 0
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		for name, to := range map[string]*float64{"# Mallocs = ": &h.objects, "# TotalAlloc = ": &h.octets, "# NumGC = ": &h.collections} {
+			if value, ok := strings.CutPrefix(lines.Text(), name); ok {
+				if *to, err = strconv.ParseFloat(value, 64); err != nil {
+					return h, err
+				}
+				found++
+			}
+		}
+	}
+	if lines.Err() == nil && found != 3 {
+		return h, fmt.Errorf("the allocations of %s: its profile does not tell them", t.Name)
+	}
+	return h, lines.Err()
 }
 
 func cutLast(text string, by byte) (before, after string, ok bool) {
@@ -104,29 +158,32 @@ func fetch(ctx context.Context, url string) (io.ReadCloser, error) {
 }
 
 // until looks again and says what happened meanwhile, with so many packets. Asking
-// allocates as well, and is no packet: what one more asking adds is taken off.
+// allocates as well, and is no packet: what asking once more added, before or afterwards,
+// whichever was less, is taken off.
 func (g glance) until(ctx context.Context, packets uint64) (*Inside, error) {
 	if g.series == nil {
 		return nil, nil
 	}
-	after, err := look(ctx, g.t)
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	after, err := g.t.heap(ctx)
 	if err != nil {
 		return nil, err
 	}
-	again, err := look(ctx, g.t)
+	again, err := g.t.heap(ctx)
 	if err != nil {
 		return nil, err
 	}
-	per := func(name string) float64 {
-		asking := again.series[name] - after.series[name]
-		return max(0, after.series[name]-g.series[name]-asking) / float64(max(1, packets))
+	series, err := metrics(ctx, g.t)
+	if err != nil {
+		return nil, err
 	}
+	used := after.less(g.heap).less(g.asking.smaller(again.less(after)))
 	in := &Inside{
-		Allocs: per("go_memstats_mallocs_total"), Bytes: per("go_memstats_alloc_bytes_total"),
-		GCs:   after.series["go_gc_duration_seconds_count"] - g.series["go_gc_duration_seconds_count"],
-		Drops: map[string]uint64{},
+		Allocs: max(0, used.objects) / float64(max(1, packets)), Bytes: max(0, used.octets) / float64(max(1, packets)),
+		GCs: used.collections, Drops: map[string]uint64{},
 	}
-	for name, n := range after.series {
+	for name, n := range series {
 		if reason, ok := dropOf(name); ok && n > g.series[name] {
 			in.Drops[reason] += uint64(n - g.series[name])
 		}
