@@ -21,13 +21,16 @@ const (
 	batchMaxDefault   = 64                   // as many as one system call can take
 	pendingMaxDefault = 1 << 18              // a storm of 100,000 sessions, twice and a half
 	staleDefault      = 300 * time.Second    // RFC 5176 section 6.3
-	lingerDefault     = 100 * time.Millisecond
-	inboxStep         = 256 // changes taken before answers are looked at again
-	receiveStep       = 64  // answers taken before changes are
-	receiveBuffers    = 256
-	socketBuffer      = 1 << 20 // octets asked of the system for each socket
-	warnEvery         = 10 * time.Second
-	trimAfter         = time.Minute
+	// A request may come to the NAS later than its answer came back from there: a copy that
+	// the network made, or our own retransmission. Until it must have come, the next one of
+	// the session stays here, or the older authorization would be the last.
+	lingerDefault  = 100 * time.Millisecond
+	inboxStep      = 256 // changes taken before answers are looked at again
+	receiveStep    = 64  // answers taken before changes are
+	receiveBuffers = 256
+	socketBuffer   = 1 << 20 // octets asked of the system for each socket
+	warnEvery      = 10 * time.Second
+	trimAfter      = time.Minute
 )
 
 // Errors of Submit.
@@ -112,7 +115,7 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	s := settings{sockets: c.Sockets, batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry, staleWindow: staleDefault,
-		linger: lingerDefault, confirms: c.Confirmation != nil}
+		linger: lingerDefault, opened: c.Clock.Now(), confirms: c.Confirmation != nil}
 	e.machine = newMachine(s, c.Seed, func(i int) netip.AddrPort { return e.local[i] }, c.Event != nil)
 	e.refusedFn, e.interest = e.refused, e.machine.interest
 	for i := range e.wires {

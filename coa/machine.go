@@ -18,6 +18,7 @@ type settings struct {
 	retry       Retransmission
 	staleWindow time.Duration // Event-Timestamp of replies (RFC 5176 section 6.3)
 	linger      time.Duration // between two requests about a session
+	opened      time.Time     // of the sockets; what a process before sent lingers too
 	confirms    bool          // somebody wants confirmations
 }
 
@@ -146,7 +147,7 @@ func (m *machine) promote(now time.Time, t *track) {
 
 // ready puts t's next change into its NAS's batch, or sets the time for that.
 func (m *machine) ready(now time.Time, t *track) {
-	if now.Before(t.after) {
+	if t.after = later(t.after, m.opened.Add(m.linger)); now.Before(t.after) {
 		m.timers.set(&t.timer, t.after)
 		return
 	}
