@@ -41,6 +41,7 @@ type script struct {
 	nases map[string]*NAS
 	sent  map[string][]request // by session, newest last
 	out   strings.Builder
+	note  func(*Event) // gets every event, when set
 }
 
 type request struct {
@@ -305,6 +306,9 @@ func (s *script) flush() {
 	since := func(at time.Time) string { return at.Sub(began).Round(time.Millisecond).String() }
 	for i := range s.m.events {
 		e := &s.m.events[i]
+		if s.note != nil {
+			s.note(e)
+		}
 		fmt.Fprintf(&s.out, "%s %s %s\n", since(e.At), e.String(), e.Session)
 	}
 	for i := range s.m.settled {
