@@ -30,26 +30,21 @@ type spelling struct {
 	least, most   uint32 // bounds of a number
 }
 
-// said is an attribute that is always the same: a Cisco-AVPair where none is named, a
-// number where value is empty.
+// said is an attribute that is always the same: a Cisco-AVPair where none is named.
 type said struct {
 	attribute
-	name, value string // name only of a pair
-	number      uint32
+	name, value string // of a pair
+	octets      []byte // of any other
 }
 
 func (s *said) append(b *radius.Builder) {
 	switch {
 	case s.attribute == attribute{}:
 		b.AVPair(s.name, s.value)
-	case s.vendor == 0 && s.value == "":
-		b.U32(radius.Type(s.typ), s.number)
 	case s.vendor == 0:
-		b.Text(radius.Type(s.typ), s.value)
-	case s.value == "":
-		b.VendorU32(s.vendor, s.typ, s.number)
+		b.Bytes(radius.Type(s.typ), s.octets)
 	default:
-		b.VendorText(s.vendor, s.typ, s.value)
+		b.Vendor(s.vendor, s.typ, s.octets)
 	}
 }
 
