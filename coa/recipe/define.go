@@ -275,10 +275,10 @@ func (d *definer) says(field string, lines []string) (all []said) {
 		}
 		octets, err := a.Encode(value)
 		if err == nil && !fits(a, octets) {
-			err = fmt.Errorf("%d octets are too long or none", len(octets))
+			err = fmt.Errorf("%s: %d octets are too many or too few", name, len(octets))
 		}
 		if err != nil {
-			d.fault(field, "%s: %v", name, err)
+			d.fault(field, "%v", err)
 			continue
 		}
 		all = append(all, said{attribute: attribute{a.Vendor, a.Type}, octets: octets})

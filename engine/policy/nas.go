@@ -65,7 +65,7 @@ func (t *nasTable) find(a netip.Addr) *NAS {
 	return nil
 }
 
-func compileNAS(list []config.NAS) (*nasTable, config.Faults) {
+func compileNAS(list []config.NAS, book *recipe.Book) (*nasTable, config.Faults) {
 	t := &nasTable{byName: map[string]*NAS{}, single: map[netip.Addr]*NAS{}}
 	var faults config.Faults
 	for i := range list {
@@ -73,7 +73,7 @@ func compileNAS(list []config.NAS) (*nasTable, config.Faults) {
 		if c.Secret.Len() == 0 {
 			continue // its secret could not be read, which is a fault already
 		}
-		n, fault := newNAS(c)
+		n, fault := newNAS(c, book)
 		if fault != nil {
 			faults = append(faults, *fault)
 			continue
@@ -109,11 +109,11 @@ func coaSource(list []config.NAS) (source netip.Addr, faults config.Faults) {
 	return source, faults
 }
 
-func newNAS(c *config.NAS) (*NAS, *config.Fault) {
-	r, ok := recipe.Lookup(c.Recipe.Value)
+func newNAS(c *config.NAS, book *recipe.Book) (*NAS, *config.Fault) {
+	r, ok := book.Lookup(c.Recipe.Value)
 	if !ok {
 		return nil, &config.Fault{Pos: c.Recipe.Pos, Path: "nas." + c.Name.Value + ".recipe",
-			Message: "there is no recipe \"" + c.Recipe.Value + "\"", Hint: config.DidYouMean(c.Recipe.Value, recipe.Names())}
+			Message: "there is no recipe \"" + c.Recipe.Value + "\"", Hint: config.DidYouMean(c.Recipe.Value, book.Names())}
 	}
 	key, err := radius.NewKey(c.Secret)
 	if err != nil {

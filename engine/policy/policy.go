@@ -7,9 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
-	"sallyport/coa/recipe"
 	"sallyport/engine/authn"
 	"sallyport/engine/authz"
 	"sallyport/engine/posture"
@@ -45,8 +43,9 @@ func Load(path string) (*Snapshot, config.Warnings, config.Faults) {
 	add := func(w config.Warnings, f config.Faults) {
 		warnings, faults = append(warnings, w...), append(faults, news(first, f)...)
 	}
-	var f config.Faults
-	s.nas, f = compileNAS(c.NAS)
+	book, f := compileRecipes(c)
+	add(nil, f)
+	s.nas, f = compileNAS(c.NAS, book)
 	add(nil, f)
 	s.CoASource, f = coaSource(c.NAS)
 	add(nil, f)
@@ -136,31 +135,3 @@ func (s *Snapshot) NASByName(name string) *NAS { return s.nas.byName[name] }
 
 // NASes lists them in the order of the file.
 func (s *Snapshot) NASes() []*NAS { return s.nas.list }
-
-// checkRecipes finds profiles that a NAS could not be told. Which profile a NAS gets is
-// decided packet by packet, so this warns: the profile may never be for that NAS.
-func (s *Snapshot) checkRecipes() (warnings config.Warnings) {
-	tried := map[*recipe.Recipe]bool{}
-	host := longestHost(s.Config)
-	for _, n := range s.nas.list {
-		if tried[n.Recipe] {
-			continue
-		}
-		tried[n.Recipe] = true
-		for _, p := range s.Authz.Profiles() {
-			if p.Reject {
-				continue
-			}
-			url := ""
-			if p.Redirect != nil {
-				url = strings.Repeat("u", authz.LongestRedirectURL(host, p.Redirect.Portal))
-			}
-			g := p.Grant(url, nil)
-			for _, text := range n.Recipe.Check(&g) {
-				warnings = append(warnings, s.Config.Fault(p.Pos, "authorization.profiles."+p.Name,
-					"NAS "+n.Name+" cannot be told: "+text, "give it another profile, or another recipe"))
-			}
-		}
-	}
-	return warnings
-}

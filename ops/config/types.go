@@ -17,6 +17,7 @@ type Config struct {
 	Appliance     Appliance     `key:"appliance,required"`
 	Listen        Listen        `key:"listen"`
 	NAS           []NAS         `key:"nas"`
+	Recipes       Map[Recipe]   `key:"recipes"`
 	Identity      Identity      `key:"identity"`
 	Posture       Posture       `key:"posture"`
 	Provisioning  Provisioning  `key:"provisioning"`
