@@ -42,7 +42,16 @@ func TestDefine(t *testing.T) {
 			out.WriteString(packet(t, r, code, &g))
 		}
 	}
-	const want = `acme: port 4799, applies by reauthenticate, fallback bounce, 4 in flight, 10 a second, confirmed within 1m0s
+	if out.String() != defined {
+		t.Errorf("got\n%s", out.String())
+	}
+	if names := book.Names(); len(names) != len(Names())+4 || names[len(names)-4] != "acme" {
+		t.Errorf("names %v", names)
+	}
+}
+
+// defined is what TestDefine's recipes make.
+const defined = `acme: port 4799, applies by reauthenticate, fallback bounce, 4 in flight, 10 a second, confirmed within 1m0s
 Access-Accept 1
 	HP-User-Role = "G"
 	Cisco-AVPair = "acl=A"
@@ -105,13 +114,6 @@ CoA-Request 1
 	Tunnel-Medium-Type = 1:IEEE-802
 	Tunnel-Private-Group-ID = 1:"663"
 `
-	if out.String() != want {
-		t.Errorf("got\n%s", out.String())
-	}
-	if names := book.Names(); len(names) != len(Names())+4 || names[len(names)-4] != "acme" {
-		t.Errorf("names %v", names)
-	}
-}
 
 // packet is the authorization, or how it is told later, in words.
 func packet(t *testing.T, r *Recipe, code radius.Code, g *Grant) string {
