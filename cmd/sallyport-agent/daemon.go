@@ -35,15 +35,16 @@ const gatherFor = 20 * time.Millisecond
 // daemon is the rim around core: one loop that steps it, and goroutines that do what it
 // says and bring the answers back.
 type daemon struct {
-	opts   *options
-	log    *slog.Logger
-	clock  clock.Clock
-	core   *core.Agent
-	client *uplink.Client
-	usb    *remedy.USB
-	list   *remedy.List
-	status *statusFile
-	voice  *voice
+	opts     *options
+	log      *slog.Logger
+	clock    clock.Clock
+	core     *core.Agent
+	client   *uplink.Client
+	surveyor *collect.Surveyor
+	usb      *remedy.USB
+	list     *remedy.List
+	status   *statusFile
+	voice    *voice
 
 	ctx    context.Context // of the whole agent
 	events chan core.Event
@@ -99,10 +100,11 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 		return nil, err
 	}
 	d.status = newStatusFile(dir, boot, d.clock.Now(), d.log)
+	d.surveyor = collect.NewSurveyor(opts.Sysroot)
 	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
 	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
 	d.core = core.New(core.Config{Agent: me, System: system, BootID: boot, Heartbeat: opts.Heartbeat, Once: once,
-		Holding: len(d.list.Entries()) > 0, Seed: rand.Uint64()})
+		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Seed: rand.Uint64()})
 	d.newLink()
 	return d, nil
 }
@@ -293,7 +295,7 @@ func (d *daemon) do(e core.Effect) {
 		})
 	case core.Survey:
 		d.background(d.ctx, func(ctx context.Context) core.Event {
-			return core.Surveyed{ETag: e.Policy.ETag}
+			return core.Surveyed{ETag: e.Policy.ETag, Facts: d.surveyor.Survey(ctx, &e.Policy)}
 		})
 	case core.Search:
 		d.background(d.link, func(ctx context.Context) core.Event { return d.search(ctx, e) })

@@ -3,6 +3,7 @@ package usbtest
 import (
 	"bufio"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,8 +59,8 @@ func (g *guest) boot() error {
 		return err
 	}
 	// The disk is there a moment before it can be opened.
-	mounted := errors.New("the system disk does not appear")
-	if await(20*time.Second, func() bool { mounted = unix.Mount("/dev/sda", "/root", "ext4", 0, ""); return mounted == nil }) != nil {
+	var mounted error
+	if await(20*time.Second, func() bool { mounted = mountRoot(); return mounted == nil }) != nil {
 		return fmt.Errorf("mount the root: %w", mounted)
 	}
 	if err := copyFile("/agent", "/root/agent"); err != nil {
@@ -88,6 +89,13 @@ func (g *guest) boot() error {
 		return fmt.Errorf("network: %w", err)
 	}
 	return g.listen()
+}
+
+func mountRoot() error {
+	if !exists("/dev/sda") {
+		return errors.New("the system disk does not appear")
+	}
+	return unix.Mount("/dev/sda", "/root", "ext4", 0, "")
 }
 
 func loadModules(dir string) error {
@@ -257,6 +265,18 @@ func (g *guest) do(verb string, args []string) ([]string, error) {
 		return strings.Split(string(b), "\n"), err
 	case "write":
 		return nil, os.WriteFile(args[0], []byte(args[1]), 0o600)
+	case "bytes":
+		b, err := hex.DecodeString(args[1])
+		if err == nil {
+			err = os.WriteFile(args[0], b, 0o600)
+		}
+		return nil, err
+	case "blank": // a file of so many MiB
+		n, err := strconv.ParseInt(args[1], 10, 64)
+		if err == nil {
+			err = os.WriteFile(args[0], make([]byte, n<<20), 0o600)
+		}
+		return nil, err
 	case "mkdir":
 		return nil, os.MkdirAll(args[0], 0o755)
 	case "link":

@@ -48,6 +48,14 @@ func TestAgentOnARealKernel(t *testing.T) {
 	}{
 		{"system disk", (*world).systemDisk},
 		{"plug, quarantine, blocked, pull", (*world).manyTimes},
+		{"UAS", (*world).uas},
+		{"behind a hub", (*world).hub},
+		{"a keyboard types", (*world).keyboard},
+		{"composite device", (*world).composite},
+		{"data written before is intact", (*world).data},
+		{"crash, un-block", (*world).crash},
+		{"another session", (*world).again},
+		{"reboot", (*world).reboot},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.T, w.m.t, w.a.t = t, t, t

@@ -68,6 +68,7 @@ type Config struct {
 	Heartbeat time.Duration // replaces the appliance's when not zero
 	Once      bool          // one assessment: no waiting for events
 	Holding   bool          // something is blocked from before
+	Session   string        // the last one before this start: nothing redirects to one that is open
 	Seed      uint64        // of the jitter
 }
 
@@ -150,7 +151,7 @@ type link struct {
 // New makes an agent that has not started.
 func New(cfg Config) *Agent {
 	return &Agent{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x5a11)), running: map[string]report.Action{},
-		cool: map[string]*cooling{}, refused: map[string]bool{}, shown: map[string]bool{}, holding: cfg.Holding}
+		cool: map[string]*cooling{}, refused: map[string]bool{}, shown: map[string]bool{}, holding: cfg.Holding, lastSession: cfg.Session}
 }
 
 // Step takes one event at a time now, which never goes back, and says what to do.

@@ -128,6 +128,7 @@ func (s *script) command(line string) {
 	switch {
 	case a.verb == "config":
 		s.cfg.Heartbeat, _ = time.ParseDuration(a.kv["heartbeat"])
+		s.cfg.Session = a.kv["session"]
 		s.cfg.Once, s.cfg.Holding = a.kv["once"] != "", a.kv["holding"] != ""
 	case a.verb[0] == '+':
 		s.advance(a.verb[1:])

@@ -63,6 +63,16 @@ func (m *Memory) Seq(sessionID string) uint64 {
 	return 0
 }
 
+// LastSession is the session that a report was sent in last; empty when none is remembered.
+func (m *Memory) LastSession() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.content.Sessions); n > 0 {
+		return m.content.Sessions[n-1].ID
+	}
+	return ""
+}
+
 // seqAhead is how many numbers are taken at once, so that a report waits for the disk
 // once in so many. After a restart those that were not used are left out.
 const seqAhead = 64

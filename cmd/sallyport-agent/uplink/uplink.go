@@ -107,6 +107,9 @@ func (c *Client) dialTLS(dialer *net.Dialer) func(context.Context, string, strin
 // Forget drops idle connections, which may hang on an address that is gone.
 func (c *Client) Forget() { c.https.CloseIdleConnections() }
 
+// LastSession is the session that a report was sent in last, also by an agent before this.
+func (c *Client) LastSession() string { return c.cfg.Memory.LastSession() }
+
 // Claim binds the device key to a session. sessionID and ticket may be empty. The Seq
 // of the answer counts what this device sent before, also if the appliance forgot it.
 func (c *Client) Claim(ctx context.Context, appliance, sessionID, ticket string) (*report.Claimed, error) {
