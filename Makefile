@@ -4,6 +4,7 @@
 # make test-usb  the agent on Debian's kernel in QEMU: sticks, hubs, a keyboard; needs apt-get
 # make fuzz   every fuzz target for FUZZTIME each
 # make bench  the Go benchmarks
+# make bench-policy   an assessment, a decision, a reload of a large site, each held against its target
 # make bench-compare  this appliance, its peers and our bare reactor in turn on one core; OUT=DIR keeps the results
 # make bench-coa      a hundred thousand changes of authorization, see bench/push
 

@@ -19,8 +19,10 @@ type Options struct {
 	NamePos  config.Pos
 	NamePath string
 
-	Portals   []string // valid in a redirect; none given: client-provisioning
-	NAS       []string // names in the configuration, for warnings; none given: not looked at
+	Scope     *expr.Scope // conditions with names; nil: none
+	Groups    []string    // that stores know, for warnings; none given: not looked at
+	Portals   []string    // valid in a redirect; none given: client-provisioning
+	NAS       []string    // names in the configuration, for warnings; none given: not looked at
 	NASGroups []string
 }
 
@@ -37,8 +39,23 @@ type compiler struct {
 	out      *Policy
 	sources  map[string]*config.Profile // by name, as written
 	dacls    map[string]*DACL           // by plain name
+	used     map[string]bool            // conditions with names that something uses
+	parts    map[string]bool            // parts that a profile uses
 	faults   config.Faults
 	warnings config.Warnings
+}
+
+// use notes the conditions with names that an expression uses, and those they use.
+func (c *compiler) use(when *expr.Condition) {
+	for _, name := range when.Uses() {
+		if c.used[name] {
+			continue
+		}
+		c.used[name] = true
+		if named, ok := c.opts.Scope.Named(name); ok {
+			c.use(named)
+		}
+	}
 }
 
 // Compile checks profiles and rules and makes a policy of them. Every fault is reported,
@@ -51,8 +68,11 @@ func Compile(in *config.Authorization, opts Options) (*Policy, config.Faults, co
 	if opts.NamePath == "" {
 		opts.NamePath = "appliance.name"
 	}
+	if opts.Scope == nil {
+		opts.Scope = expr.NewScope()
+	}
 	c := &compiler{
-		in: in, opts: opts, sources: map[string]*config.Profile{}, dacls: map[string]*DACL{},
+		in: in, used: map[string]bool{}, parts: map[string]bool{}, opts: opts, sources: map[string]*config.Profile{}, dacls: map[string]*DACL{},
 		out: &Policy{
 			serial: serials.Add(1), byName: map[string]*Profile{},
 			dacls: map[string]*DACL{}, versions: map[string]*DACL{},
@@ -92,14 +112,20 @@ func (c *compiler) compileRules(rules []config.AuthzRule, section string, except
 			return
 		}
 		c.ruleName(&r, written)
-		if strings.TrimSpace(written.When.Value) == "" {
-			c.fault(written.When.Pos, path+".when", "the condition is empty", "write true for a rule that always matches")
+		r.limits = limitsOf(written)
+		if strings.TrimSpace(written.When.Value) == "" && len(r.limits) == 0 {
+			at := written.When.Pos
+			if at.IsZero() {
+				at = r.pos
+			}
+			c.fault(at, path+".when", "the condition is empty", "write true for a rule that always matches")
 		}
-		when, faults := expr.Compile(written.When, "authorization."+path+".when")
+		when, faults := c.opts.Scope.Compile(written.When, "authorization."+path+".when")
 		c.faults = append(c.faults, faults...)
 		r.when, r.profile = when, c.profileOf(written.Profile, path+".profile")
 		if when != nil {
-			c.out.reads |= when.Reads()
+			c.out.reads |= r.reads()
+			c.use(when)
 		}
 		c.out.rules = append(c.out.rules, r)
 	}

@@ -89,8 +89,14 @@ func (p *Policy) Explain(in *Input) Explanation {
 
 func (r *rule) trace(in *Input) (RuleTrace, bool) {
 	trace := r.when.Trace(in)
+	var limits []expr.Part
+	for i := range r.limits {
+		limits = append(limits, r.limits[i].part(in))
+		trace.Holds = trace.Holds && r.limits[i].holds(in)
+	}
+	trace.Parts = append(limits, trace.Parts...)
 	t := RuleTrace{
-		Rule: r.name, Pos: r.pos, Exception: r.exception, Profile: r.profile.Name, When: r.when.Text().Value,
+		Rule: r.name, Pos: r.pos, Exception: r.exception, Profile: r.profile.Name, When: r.asked(),
 		Result: NotMatched, Error: trace.Error, Parts: trace.Parts,
 	}
 	switch {
@@ -134,7 +140,7 @@ func (p *Policy) candidates(v expr.Var, in *Input) []string {
 		out = append(out[1:], out[0])
 	}
 	for i := range p.rules {
-		for _, l := range p.rules[i].when.Literals() {
+		for _, l := range p.rules[i].literals() {
 			if l.Var != v {
 				continue
 			}

@@ -13,8 +13,10 @@ import (
 // lint warns of what is allowed and probably not meant. The policy is sound by now.
 func (c *compiler) lint() {
 	c.lintSame()
+	c.lintShadowed()
 	c.lintReach()
 	c.lintUnused()
+	c.lintNamed()
 	c.lintLiterals()
 }
 
@@ -23,14 +25,56 @@ func (c *compiler) lintSame() {
 	first := map[string]*rule{}
 	for i := range c.out.rules[:len(c.out.rules)-1] {
 		r := &c.out.rules[i]
-		before := first[r.when.Normal()]
+		before := first[r.normal()]
 		if before == nil {
-			first[r.when.Normal()] = r
+			first[r.normal()] = r
 			continue
 		}
-		c.warn(r.when.Text().Pos, r.path+".when", fmt.Sprintf("the rule %q asks what %q at %s asked before it", r.name, before.name, before.pos),
+		at := r.when.Text().Pos
+		if at.IsZero() {
+			at = r.pos
+		}
+		c.warn(at, r.path+".when", fmt.Sprintf("the rule %q asks what %q at %s asked before it", r.name, before.name, before.pos),
 			"it never matches; remove one of them")
 	}
+}
+
+// lintShadowed finds rules that ask for all that a rule before them asks for, and more:
+// whoever they are for has been taken.
+func (c *compiler) lintShadowed() {
+	rules := c.out.rules[:len(c.out.rules)-1]
+	asks := make([][]string, len(rules))
+	for i := range rules {
+		asks[i] = rules[i].when.Conjuncts()
+	}
+	for i := range rules {
+		for j := range i {
+			if len(asks[j])+len(rules[j].limits) == 0 || rules[i].normal() == rules[j].normal() || !within(&rules[j], &rules[i], asks[j], asks[i]) {
+				continue
+			}
+			c.warn(rules[i].pos, rules[i].path, fmt.Sprintf("the rule %q never matches: %q at %s takes all that it is for", rules[i].name, rules[j].name, rules[j].pos),
+				"move it up, or remove it")
+			break
+		}
+	}
+}
+
+// within says whether everything that the rule broad asks follows from what narrow asks.
+func within(broad, narrow *rule, broadAsks, narrowAsks []string) bool {
+	for _, one := range broadAsks {
+		if one != "true" && !slices.Contains(narrowAsks, one) {
+			return false
+		}
+	}
+	for i := range broad.limits {
+		implied := func(l limit) bool {
+			return l.of == broad.limits[i].of && !slices.ContainsFunc(l.words, func(w config.Text) bool { return !broad.limits[i].has(w.Value) })
+		}
+		if !slices.ContainsFunc(narrow.limits, implied) {
+			return false
+		}
+	}
+	return true
 }
 
 // closed are the variables with few values, all of them known: what can be said about
@@ -45,7 +89,7 @@ func (c *compiler) lintReach() {
 	rules := c.out.rules[:len(c.out.rules)-1]
 	var reads expr.Vars
 	for i := range rules {
-		if r := rules[i].when.Reads(); r&^closed == 0 {
+		if r := rules[i].reads(); r&^closed == 0 {
 			reads |= r
 		}
 	}
@@ -61,7 +105,7 @@ func (c *compiler) lintReach() {
 				"move it up, or remove it")
 			continue
 		}
-		if r.when.Reads()&^reads != 0 {
+		if r.reads()&^reads != 0 {
 			continue
 		}
 		holds := func(in Input) bool { ok, _ := r.when.Eval(&in); return ok }
@@ -141,19 +185,34 @@ func (c *compiler) lintUnused() {
 func (c *compiler) lintLiterals() {
 	for i := range c.out.rules {
 		r := &c.out.rules[i]
-		for _, l := range r.when.Literals() {
+		for _, l := range r.literals() {
+			if l.Named {
+				continue // said where it is written
+			}
 			if l.Var == expr.Posture && l.Value == sessions.Unknown.String() {
 				c.warn(l.Pos, r.path+".when", "an endpoint that a posture rule is for is Pending from its login on, and NotApplicable when none is; Unknown is seldom seen",
 					`session.posture != "Compliant" covers all that were not found healthy`)
 			}
 			c.lintName(r, &l, expr.NAS, c.opts.NAS, "NAS")
 			c.lintName(r, &l, expr.NASGroup, c.opts.NASGroups, "NAS group")
+			c.lintGroup(r, &l)
 		}
 	}
 }
 
+// lintGroup warns of a group that no store has and that is nearly one that a store has.
+// Others may come from elsewhere.
+func (c *compiler) lintGroup(r *rule, l *expr.Literal) {
+	if l.Var != expr.Groups || !l.Equal || slices.Contains(c.opts.Groups, l.Value) {
+		return
+	}
+	if near := config.Nearest(l.Value, c.opts.Groups); near != "" {
+		c.warn(l.Pos, r.path+".when", fmt.Sprintf("no user or endpoint of the files is in the group %q", l.Value), `did you mean "`+near+`"?`)
+	}
+}
+
 func (c *compiler) lintName(r *rule, l *expr.Literal, of expr.Var, known []string, what string) {
-	if l.Var != of || !l.Equal || l.Value == "" || len(known) == 0 || slices.Contains(known, l.Value) {
+	if l.Var != of || !l.Equal || l.Named || l.Value == "" || len(known) == 0 || slices.Contains(known, l.Value) {
 		return
 	}
 	named := slices.DeleteFunc(slices.Clone(known), func(s string) bool { return s == "" }) // a NAS need not be in a group

@@ -42,6 +42,7 @@ type rule struct {
 	name      string
 	pos       config.Pos
 	path      string
+	limits    []limit // all of them, and when
 	when      *expr.Condition
 	profile   *Profile
 	exception bool
@@ -111,7 +112,7 @@ func (p *Policy) evaluate(in *Input) Decision {
 	var errors []RuleError
 	for i := range p.rules {
 		r := &p.rules[i]
-		matched, err := r.when.Eval(in)
+		matched, err := r.holds(in)
 		if err != nil {
 			errors = append(errors, RuleError{r.name, r.pos, err.Error()})
 		}

@@ -26,6 +26,7 @@ func (c *compiler) compileProfiles() {
 	for name, written := range c.in.Profiles.All() {
 		c.sources[name] = written
 		at := len(c.faults)
+		written = c.composed(name, written)
 		p := c.profile(name, written)
 		if len(c.faults) == at {
 			c.add(p)

@@ -5,7 +5,9 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/parser"
 
 	"sallyport/ops/config"
 )
@@ -147,4 +149,28 @@ func (c *Condition) Uses() (names []string) {
 		}
 	}
 	return names
+}
+
+// Conjuncts are the parts that must all hold, each in the spelling of Normal: the whole
+// condition when it is not joined by &&, none when it always holds.
+func (c *Condition) Conjuncts() (out []string) {
+	if c.tree == nil {
+		return nil
+	}
+	var walk func(e ast.Expr)
+	walk = func(e ast.Expr) {
+		if joins(e) == operators.LogicalAnd {
+			for _, arg := range e.AsCall().Args() {
+				walk(arg)
+			}
+			return
+		}
+		text, err := parser.Unparse(e, c.tree.SourceInfo())
+		if err != nil {
+			text = c.normal
+		}
+		out = append(out, text)
+	}
+	walk(c.tree.Expr())
+	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	"sallyport/engine/authn"
 	"sallyport/engine/authz"
+	"sallyport/engine/expr"
 	"sallyport/engine/posture"
 	"sallyport/engine/step"
 	"sallyport/ops/config"
@@ -50,11 +51,13 @@ func Load(path string) (*Snapshot, config.Warnings, config.Faults) {
 	s.CoASource, f = coaSource(c.NAS)
 	add(nil, f)
 	var w config.Warnings
-	s.Authz, f, w = authz.Compile(&c.Authorization, authzOptions(c))
+	scope := expr.NewScope()
+	add(nil, scope.Define(c.Authorization.Conditions, "authorization.conditions"))
+	s.Authz, f, w = authz.Compile(&c.Authorization, authzOptions(c, scope))
 	add(w, f)
-	s.Posture, w, f = posture.Compile(c)
+	s.Posture, w, f = posture.CompileIn(c, scope)
 	add(w, f)
-	s.provisioning, w, f = compileProvisioning(c)
+	s.provisioning, w, f = compileProvisioning(c, scope)
 	add(w, f)
 	s.Users, f = authn.NewUsers(&c.Identity)
 	add(nil, f)
@@ -79,8 +82,8 @@ func news(earlier, later config.Faults) config.Faults {
 	})
 }
 
-func authzOptions(c *config.Config) authz.Options {
-	o := authz.Options{Host: longestHost(c), NamePos: c.Appliance.Name.Pos}
+func authzOptions(c *config.Config, scope *expr.Scope) authz.Options {
+	o := authz.Options{Scope: scope, Groups: knownGroups(c), Host: longestHost(c), NamePos: c.Appliance.Name.Pos}
 	if c.Portal.Name.Value != "" {
 		o.NamePos, o.NamePath = c.Portal.Name.Pos, "portal.name"
 	}
@@ -89,6 +92,20 @@ func authzOptions(c *config.Config) authz.Options {
 		o.NASGroups = append(o.NASGroups, c.NAS[i].Group)
 	}
 	return o
+}
+
+// knownGroups are the groups that users and endpoints of the files are in.
+func knownGroups(c *config.Config) (groups []string) {
+	for i := range c.Identity.Stores {
+		for j := range c.Identity.Stores[i].Users {
+			groups = append(groups, c.Identity.Stores[i].Users[j].Groups...)
+		}
+	}
+	for i := range c.Identity.MAB.Endpoints {
+		groups = append(groups, c.Identity.MAB.Endpoints[i].Groups...)
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups)
 }
 
 // PortalHost is host and port of the redirect URL for a portal on port.

@@ -52,7 +52,7 @@ func (s *Snapshot) Offer(in *authz.Input) *Resource {
 }
 
 // compileProvisioning checks resources and rules.
-func compileProvisioning(c *config.Config) (*provisioning, config.Warnings, config.Faults) {
+func compileProvisioning(c *config.Config, scope *expr.Scope) (*provisioning, config.Warnings, config.Faults) {
 	p := &provisioning{}
 	var faults config.Faults
 	var warnings config.Warnings
@@ -66,7 +66,7 @@ func compileProvisioning(c *config.Config) (*provisioning, config.Warnings, conf
 	for i := range c.Provisioning.Rules {
 		written := &c.Provisioning.Rules[i]
 		path := fmt.Sprintf("provisioning.rules[%d]", i)
-		when, f := expr.Compile(written.When, path+".when")
+		when, f := scope.Compile(written.When, path+".when")
 		faults = append(faults, f...)
 		give := p.resource(written.Give.Value)
 		if give == nil && written.Give.Value != "" {

@@ -30,7 +30,9 @@ type ProvisionRule struct {
 
 // Authorization is what an identity with a posture may do.
 type Authorization struct {
+	Conditions Map[Text]    `key:"conditions"` // CEL with a name: others write condition.NAME
 	DACLs      Map[DACL]    `key:"dacls"`
+	Parts      Map[Profile] `key:"parts"`      // of profiles, which name them in use
 	Profiles   Map[Profile] `key:"profiles"`   // PermitAccess and DenyAccess are built in
 	Exceptions []AuthzRule  `key:"exceptions"` // tried before the rules
 	Rules      []AuthzRule  `key:"rules"`
@@ -49,17 +51,21 @@ type DACL struct {
 	Lines []Text
 }
 
-// AuthzRule gives a profile when an expression holds. The first match wins.
+// AuthzRule gives a profile when all that it asks for holds. The first match wins.
 type AuthzRule struct {
-	Pos     Pos
-	Rule    Text `key:"rule,required"`
-	When    Text `key:"when,required"` // CEL
-	Profile Text `key:"profile,required"`
+	Pos      Pos
+	Rule     Text   `key:"rule,required"`
+	NAS      []Text `key:"nas"`       // names, any of them; empty: every one
+	NASGroup []Text `key:"nas-group"` // any of them; empty: every one
+	Groups   []Text `key:"groups"`    // of the identity, any of them; empty: everybody
+	When     Text   `key:"when"`      // CEL; may be left out when one of those above is there
+	Profile  Text   `key:"profile,required"`
 }
 
 // Profile is an authorization profile as written; engine/authz makes it real.
 type Profile struct {
 	Pos            Pos
+	Use            []Text        `key:"use"`    // parts; what the profile says itself comes before what they say
 	Reject         bool          `key:"reject"` // answer Access-Reject; only attributes such as Reply-Message go with it
 	Redirect       *Redirect     `key:"redirect"`
 	DACL           Text          `key:"dacl"`
