@@ -15,7 +15,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-compare bench-coa deps clean
+.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-policy bench-compare bench-coa deps clean
 
 all: build
 
@@ -53,6 +53,9 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+bench-policy:
+	$(GO) run ./bench/policy
 
 bench-compare: build
 	./bin/sallyport-bench compare --peer all $(if $(OUT),--out $(OUT))
