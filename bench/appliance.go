@@ -22,8 +22,16 @@ import (
 //go:embed appliance.yaml
 var applianceConfig string
 
-// Appliance starts this project's own server on a CPU (-1: any), with so many users.
-func Appliance(ctx context.Context, program string, cpu, users int) (_ *Server, err error) {
+// manySessions is the appliance's limit where a scenario makes new sessions all the time;
+// elsewhere its own default holds.
+const manySessions = 20_000_000
+
+// fewSessions fit into that default several times.
+const fewSessions = 200_000
+
+// Appliance starts this project's own server on a CPU (-1: any), with the users of a
+// scenario.
+func Appliance(ctx context.Context, program string, cpu int, scenario *Scenario) (_ *Server, err error) {
 	s, err := newServer("sallyport")
 	if err != nil {
 		return nil, err
@@ -33,7 +41,7 @@ func Appliance(ctx context.Context, program string, cpu, users int) (_ *Server, 
 			err = errors.Join(err, s.abandon())
 		}
 	}()
-	if err := s.writeAppliance(users); err != nil {
+	if err := s.writeAppliance(scenario); err != nil {
 		return nil, err
 	}
 	s.Disk = fileSystem(s.dir)
@@ -59,7 +67,7 @@ func Appliance(ctx context.Context, program string, cpu, users int) (_ *Server, 
 	return s, s.answers(ctx)
 }
 
-func (s *Server) writeAppliance(users int) error {
+func (s *Server) writeAppliance(of *Scenario) error {
 	// One hash for all: its cost is paid once a user while the server gets warm, and is
 	// not what is measured.
 	hash, err := bcrypt.GenerateFromPassword([]byte(Password), bcrypt.MinCost)
@@ -67,7 +75,7 @@ func (s *Server) writeAppliance(users int) error {
 		return err
 	}
 	var text bytes.Buffer
-	for n := range users {
+	for n := range of.Users {
 		fmt.Fprintf(&text, "%s: {password: %q, groups: [employees]}\n", UserName(n), hash)
 	}
 	t, err := template.New("sallyport.yaml").Parse(applianceConfig)
@@ -78,13 +86,17 @@ func (s *Server) writeAppliance(users int) error {
 	for n := range nasesMax + 1 {
 		sources = append(sources, nasSource(n))
 	}
+	most := 0
+	if of.Fresh || of.Failover || of.Kind == KindAccounting || of.Sessions > fewSessions {
+		most = manySessions
+	}
 	var config bytes.Buffer
 	coa, err := freePort()
 	if err != nil {
 		return err
 	}
 	s.CoA = coa.Port()
-	if err := t.Execute(&config, map[string]any{"NASes": sources, "CoA": s.CoA}); err != nil {
+	if err := t.Execute(&config, map[string]any{"NASes": sources, "CoA": s.CoA, "Max": most}); err != nil {
 		return err
 	}
 	return errors.Join(s.write("users.yaml", text.String()), s.write("secret", Secret+"\n"),

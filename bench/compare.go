@@ -18,6 +18,7 @@ type Comparison struct {
 	Window  int           // at each of the scenario's source ports; 0: the scenario's own
 	Out     string        // directory for results; empty: none
 	Command string        // as it was typed, for the results
+	JSON    io.Writer     // the report as one JSON object, besides; may be nil
 }
 
 // Peers are what the appliance is compared with: FreeRADIUS with its default threads and

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,11 @@ func (r *Runner) Compare(ctx context.Context, how Comparison, out io.Writer) (er
 	if err := errors.Join(report.table(out), report.save(how.Out)); err != nil {
 		return err
 	}
+	if how.JSON != nil {
+		if err := json.NewEncoder(how.JSON).Encode(report); err != nil {
+			return err
+		}
+	}
 	return errors.Join(report.print(out), c.faults())
 }
 
@@ -80,7 +86,7 @@ func (c *contest) ours(ctx context.Context, f *field) error {
 		if !l.wanted {
 			continue
 		}
-		s, err := c.start(Appliance(ctx, c.how.Program, c.r.ServerCPU, l.s.Users))
+		s, err := c.start(Appliance(ctx, c.how.Program, c.r.ServerCPU, l.s))
 		if err != nil {
 			return err
 		}
@@ -143,7 +149,7 @@ func (c *contest) overloads(ctx context.Context, f *field) error {
 		return nil
 	}
 	s := scenario("overload")
-	server, err := c.start(Appliance(ctx, c.how.Program, c.r.ServerCPU, s.Users))
+	server, err := c.start(Appliance(ctx, c.how.Program, c.r.ServerCPU, s))
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func BenchmarkEngine(b *testing.B) {
 
 func benchmarkEngine(b *testing.B, role int, s *Scenario) {
 	dir := &Server{dir: b.TempDir()}
-	if err := dir.writeAppliance(s.Users); err != nil {
+	if err := dir.writeAppliance(s); err != nil {
 		b.Fatal(err)
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -177,6 +177,9 @@ func (r *Result) packetRows(row func(name, format string, args ...any)) {
 	}
 	if f := r.Storm; f != nil {
 		row("beside", "%.0f requests a second made beforehand, %d sent; %d of them answered, %d answered again", f.Offered, f.Sent, f.Answered, f.Again)
+		if s.Storm > 0 {
+			row("fairness", "%.2f%% of the other NASes' requests answered at once", r.First*100)
+		}
 	}
 	row("latency", "%s", r.Latency)
 }

@@ -2,9 +2,12 @@ package bench
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -17,14 +20,38 @@ func small(name string) *Scenario {
 	return s
 }
 
-// built is the real program, from this tree.
+// builtIn is where buildOnce has put the program.
+var builtIn string
+
+// buildOnce is the real program, from this tree.
+var buildOnce = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "bench-program-")
+	if err != nil {
+		return "", err
+	}
+	builtIn = dir
+	program := filepath.Join(dir, "sallyport")
+	if text, err := exec.Command("go", "build", "-o", program, "sallyport/cmd/sallyport").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, text)
+	}
+	return program, nil
+})
+
 func built(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "sallyport")
-	if text, err := exec.Command("go", "build", "-o", program, "sallyport/cmd/sallyport").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, text)
+	program, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if builtIn != "" {
+		os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
 }
 
 // TestAppliance: the real program loads the generated configuration and meets every
@@ -34,7 +61,7 @@ func TestAppliance(t *testing.T) {
 		t.Skip("-short: this builds the appliance and runs it")
 	}
 	ctx := context.Background()
-	s, err := Appliance(ctx, built(t), -1, 5)
+	s, err := Appliance(ctx, built(t), -1, &Scenario{Users: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +86,7 @@ func TestDay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: this builds the appliance and runs it")
 	}
-	s, err := Appliance(context.Background(), built(t), -1, 5)
+	s, err := Appliance(context.Background(), built(t), -1, &Scenario{Users: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,11 +135,11 @@ func TestFreeRADIUS(t *testing.T) {
 // TestServerThatDoesNotStart: what it said is in the error, and nothing stays behind.
 func TestServerThatDoesNotStart(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	_, err := Appliance(context.Background(), "/bin/false", -1, 1)
+	_, err := Appliance(context.Background(), "/bin/false", -1, &Scenario{Users: 1})
 	if err == nil || !strings.Contains(err.Error(), "sallyport ended before it listened") {
 		t.Error(err)
 	}
-	if _, err = Appliance(context.Background(), "/nonexistent/sallyport", -1, 1); err == nil || !strings.Contains(err.Error(), "make build") {
+	if _, err = Appliance(context.Background(), "/nonexistent/sallyport", -1, &Scenario{Users: 1}); err == nil || !strings.Contains(err.Error(), "make build") {
 		t.Error(err)
 	}
 	left, err := filepath.Glob(filepath.Join(t.TempDir(), "..", "*", "sallyport-bench-*"))

@@ -17,6 +17,7 @@ type compareCmd struct {
 	Rounds    int           `help:"Each server has one turn in each." default:"5"`
 	Turn      time.Duration `help:"Length of a turn." default:"2s"`
 	Window    int           `help:"Requests outstanding at each of 32 source ports, instead of the scenario's 8."`
+	JSON      bool          `name:"json" help:"One JSON object on standard output; all else goes to standard error."`
 	Out       string        `help:"Also write compare.json and compare.html here." placeholder:"DIR"`
 }
 
@@ -32,9 +33,21 @@ func (c *compareCmd) Run(ctx context.Context) error {
 			peers = bench.Peers
 		}
 	}
-	return runner.Compare(ctx, bench.Comparison{Peers: peers, Program: c.Appliance, Rounds: c.Rounds, Turn: c.Turn,
-		Window: c.Window, Out: c.Out, Command: strings.Join(os.Args, " ")}, os.Stdout)
+	how := bench.Comparison{Peers: peers, Program: c.Appliance, Rounds: c.Rounds, Turn: c.Turn,
+		Window: c.Window, Out: c.Out, Command: strings.Join(os.Args, " ")}
+	out := os.Stdout
+	if c.JSON {
+		out, how.JSON = os.Stderr, os.Stdout
+	}
+	return runner.Compare(ctx, how, out)
 }
+
+type microCmd struct {
+	JSON bool `name:"json" help:"One JSON object a line."`
+}
+
+// Run measures.
+func (c *microCmd) Run() error { return bench.MicroAll(os.Stdout, c.JSON) }
 
 type echoCmd struct {
 	Octets int `help:"Of each reply." required:""`

@@ -3,6 +3,7 @@
 //
 //	run      one scenario, on the appliance beside it or on a target
 //	compare  the appliance and a peer in turn, on the same core
+//	micro    the parts of a packet's path, without sockets
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 type commands struct {
 	Run     runCmd     `cmd:"" help:"Run a scenario; exit 1 when an objective is missed."`
 	Compare compareCmd `cmd:"" help:"Run the appliance and a peer in turn; exit 1 when a figure is missed."`
+	Micro   microCmd   `cmd:"" help:"What the parts of a packet's path cost, without sockets."`
 	Echo    echoCmd    `cmd:"" hidden:"" help:"Serve the echo that compare uses."`
 	Layeh   layehCmd   `cmd:"" hidden:"" help:"Serve RADIUS as the Go library layeh.com/radius does, for compare."`
 }

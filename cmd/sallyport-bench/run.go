@@ -53,7 +53,7 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 		}
 		target.Acct = target.Auth
 	} else {
-		server, err := bench.Appliance(ctx, c.Appliance, runner.ServerCPU, s.Users)
+		server, err := bench.Appliance(ctx, c.Appliance, runner.ServerCPU, s)
 		if err != nil {
 			return err
 		}
