@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"sallyport/coa/recipe"
 	"sallyport/engine/authn"
 	"sallyport/engine/authz"
 	"sallyport/engine/record"
@@ -248,6 +249,9 @@ func (ev *loginEvent) done(c *core, err error) {
 		ev.count()
 		c.answer(ev.q)
 		c.e.latency.access.observe(now.Sub(ev.q.received))
+		if ev.next != nil {
+			c.e.showed(ev.next, recipe.SignAccess)
+		}
 	}
 	if ev.next != nil && err == nil && ev.q.snap != c.e.snapshot() {
 		// The configuration changed while the password was hashed. The request was judged by

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"sallyport/coa/recipe"
 	"sallyport/engine/record"
 	"sallyport/engine/step"
 	"sallyport/netio/radius"
@@ -144,8 +145,14 @@ func (ev *accountingEvent) done(c *core, err error) {
 		return
 	}
 	c.answer(q)
+	if ev.next != nil {
+		e.showed(ev.next, signs[ev.in.Kind])
+	}
 	e.latency.accounting.observe(now.Sub(q.received))
 }
+
+// signs are what a record of each kind shows of a change.
+var signs = map[uint32]recipe.Sign{step.AcctInterim: recipe.SignAccounting, step.AcctStop: recipe.SignStop}
 
 var accountingWords = map[string]string{
 	step.AcctStarted: "Accounting start",

@@ -7,8 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
+	"sallyport/coa"
+	"sallyport/coa/recipe"
 	"sallyport/engine/authz"
 	"sallyport/engine/record"
 	"sallyport/netio/radius"
@@ -49,6 +52,7 @@ func (e *Engine) aclDownload(now time.Time, q *request) fate {
 	}
 	row.Elapsed = now.Sub(q.received)
 	e.livelog.Add(row)
+	e.coa.Confirmed(coa.Confirmed{Sign: recipe.SignACL, NAS: q.late.From().Addr(), DACLName: strings.Clone(name)})
 	return answering
 }
 

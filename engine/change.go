@@ -51,7 +51,8 @@ func (e *Engine) change(s *sessions.Session) (coa.Change, error) {
 	kind = nas.Recipe.Means(kind)
 	out := coa.Change{
 		Session: s.ID, Serial: s.Change.Serial, Epoch: s.Change.Epoch, Made: s.Change.Made,
-		NAS: nas.CoATarget(s.NASAddress), Kind: kind, Ident: ident(s),
+		NAS: nas.CoATarget(s.NASAddress), Kind: kind, Ident: ident(s), Began: s.Started,
+		Operator: step.ByOperator(s.Change), Bulk: step.ByPolicy(s.Change),
 	}
 	if nas.Recipe.CarriesGrant(kind) {
 		profile := snap.Authz.Profile(s.Change.Grant.Profile)
@@ -131,6 +132,7 @@ func (ev *settleEvent) step(c *core, now time.Time) {
 	}
 	ev.next = step.Settle(now, ev.before, &step.Settled{
 		Serial: ev.in.Serial, Outcome: ev.in.Outcome.String(), Cause: ev.in.Cause, Attempts: ev.in.Attempts,
+		Ended: ev.in.Outcome == coa.FellBack && ev.in.Did == recipe.Disconnect,
 	})
 	c.put(ev.before, ev.next)
 }
@@ -184,6 +186,44 @@ func (ev *settleEvent) row(e *Engine) *record.Decision {
 	}
 	d.Sent, d.Answered = ev.in.asked, ev.in.answered
 	return d
+}
+
+// confirmed is the CoA engine's report of what NASes showed after they acknowledged.
+func (e *Engine) confirmed(all []coa.Confirmation) {
+	for i := range all {
+		if all[i].State != coa.Overtaken {
+			e.core.later(&confirmEvent{in: all[i]})
+		}
+	}
+}
+
+// confirmEvent is the end of waiting for what a NAS does when it carries a change out.
+type confirmEvent struct {
+	in           coa.Confirmation
+	before, next *sessions.Session
+}
+
+func (ev *confirmEvent) step(c *core, now time.Time) {
+	if ev.before = c.get(ev.in.Session); ev.before != nil {
+		ev.next = step.Confirm(now, ev.before, ev.in.Serial, ev.in.State == coa.ConfirmedByNAS)
+		c.put(ev.before, ev.next)
+	}
+}
+
+func (ev *confirmEvent) done(c *core, err error) {
+	if ev.next == ev.before || err != nil || ev.in.State == coa.ConfirmedByNAS {
+		return
+	}
+	d := c.e.row(ev.next, record.KindAlarm, record.Failed, "Change of authorization acknowledged, not confirmed")
+	d.Reason = ev.in.String()
+	c.e.livelog.Add(d)
+}
+
+// showed tells the CoA engine what a NAS did of its own accord with a session.
+func (e *Engine) showed(s *sessions.Session, sign recipe.Sign) {
+	if s.Settled.Outcome == step.OutcomeACK {
+		e.coa.Confirmed(coa.Confirmed{Sign: sign, Session: keep(s.ID)})
+	}
 }
 
 // operatorEvent is a change that a person asked for.

@@ -49,6 +49,8 @@ const (
 	sparesMax = 2 * queueMax
 	// rememberedMax bounds the verified passwords that are remembered.
 	rememberedMax = 1 << 20
+	// ledgerOctets bounds what is kept of changes on their way: the last 20,000 or so.
+	ledgerOctets = 16 << 20
 	// memoOctets bounds the memory of authorization decisions.
 	memoOctets = 64 << 20
 )
@@ -67,6 +69,8 @@ type Options struct {
 // pusher brings changes of authorization to NASes: *coa.Engine.
 type pusher interface {
 	Submit(coa.Change) error
+	Cancel(id sessions.ID, serial uint64)
+	Confirmed(coa.Confirmed)
 	Stats() coa.Stats
 	Close(context.Context) error
 }
@@ -95,6 +99,7 @@ type Engine struct {
 	core      *core
 	spare     *ring[*request] // requests to be used again
 	coa       pusher
+	ledger    *coa.Ledger
 	hub       *hub
 	latency   latencies
 
@@ -144,7 +149,7 @@ func assemble(opts Options) (*Engine, error) {
 		opts: opts, log: log, clock: opts.Clock, run: randomRun(),
 		counters: newCounters(), livelog: record.NewRing(snap.Config.Records.Livelog),
 		spare: newRing[*request](sparesMax), memory: authn.NewMemory(rememberedMax), hub: newHub(), table: sessions.NewTable(),
-		stopCore: make(chan struct{}), coreDone: make(chan struct{}), started: opts.Clock.Now(),
+		ledger: coa.NewLedger(ledgerOctets), stopCore: make(chan struct{}), coreDone: make(chan struct{}), started: opts.Clock.Now(),
 	}
 	if e.memo, err = authz.NewMemo(memoOctets); err != nil {
 		return nil, err
@@ -193,7 +198,7 @@ func (e *Engine) openState(snap snapshot) error {
 	if push == nil {
 		push = func(c coa.Config) (pusher, error) { return coa.New(c) }
 	}
-	e.coa, err = push(coa.Config{Settled: e.settled, Clock: e.clock, Logger: e.log, Source: snap.CoASource})
+	e.coa, err = push(coa.Config{Settled: e.settled, Event: e.ledger.Note, Confirmation: e.confirmed, Clock: e.clock, Logger: e.log, Source: snap.CoASource})
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}

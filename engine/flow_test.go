@@ -138,6 +138,9 @@ func TestNAKClosesOrKeeps(t *testing.T) {
 	nas, port := script(t)
 	r := newRig(t, port)
 	nas.NAK(401).NAK(503)
+	// The session began a minute ago; of one that is younger than the NAS's own knowledge of
+	// it a 503 means nothing yet.
+	r.exchange(asaAddr, 1, r.acct(1, audit, func(b *radius.Builder) { b.U32(radius.AcctDelayTime, 60) }))
 	v, err := r.report(audit, 1, r.bound(audit), "")
 	if err != nil {
 		t.Fatal(err)

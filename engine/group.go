@@ -117,11 +117,23 @@ func (c *core) publish(now time.Time, batch *store.Batch) {
 		}
 		c.table.PutRecord(v.next, batch.Record(i))
 		c.table.Schedule(id, step.Deadline(v.next, rules))
+		c.withdraw(v)
 		if s := v.next; s.Change != nil && (v.before == nil || v.before.Change == nil || v.before.Change.Serial != s.Change.Serial) {
 			c.e.pushes.Add(1)
 			c.sendChange(now, c.own(v))
 		}
 		c.e.hub.changed(v.before, v.next)
+	}
+}
+
+// withdraw takes back the change of a session that ended, or that a login overtook: what
+// has not left must not leave any more. One that a newer change replaces is the CoA
+// engine's own business.
+func (c *core) withdraw(v version) {
+	if v.before != nil && v.before.Change != nil && v.next.Change == nil && v.next.Settled.Serial == v.before.Change.Serial &&
+		v.next.Settled.Outcome == step.OutcomeCancelled {
+		delete(c.unsent, v.next.ID)
+		c.e.coa.Cancel(keep(v.next.ID), v.before.Change.Serial)
 	}
 }
 

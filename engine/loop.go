@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"sallyport/coa/recipe"
 	"sallyport/engine/policy"
 	"sallyport/engine/step"
 	"sallyport/netio/dup"
@@ -162,6 +163,7 @@ func (l *loop) repeat(now time.Time, w *passage) bool {
 	}
 	ev.next, ev.decision, ev.number = next, decision, l.e.decision()
 	w.q.keepRow(ev.row(l.e, now, nil))
+	l.e.showed(next, recipe.SignAccess)
 	return true
 }
 

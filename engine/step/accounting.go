@@ -122,7 +122,7 @@ func end(next *sessions.Session, at time.Time, cause string) {
 	if next.Change != nil {
 		next.Settled = sessions.Settled{
 			Serial: next.Change.Serial, Kind: next.Change.Kind, Profile: next.Change.Grant.Profile,
-			At: at, Outcome: outcomeCancelled,
+			At: at, Outcome: OutcomeCancelled,
 		}
 		next.Change = nil
 	}

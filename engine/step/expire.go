@@ -78,7 +78,7 @@ func Expire(now time.Time, old *sessions.Session, r *Rules) (*sessions.Session, 
 	if again, ok := retryAt(old); ok && !again.After(now) {
 		authorize(now, next, r, "the NAS did not take the last change")
 		if next.Change == nil {
-			next.Settled.Outcome = outcomeCancelled // it is not wanted any more
+			next.Settled.Outcome = OutcomeCancelled // it is not wanted any more
 		}
 		return next, ExpiredRetry
 	}

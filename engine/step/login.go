@@ -88,9 +88,9 @@ func supersede(now time.Time, old, next *sessions.Session) {
 	case old.Change != nil:
 		profile, digest = old.Change.Grant.Profile, old.Change.Grant.Digest
 		next.Settled = sessions.Settled{
-			Serial: old.Change.Serial, Kind: old.Change.Kind, Profile: profile, At: now, Outcome: outcomeCancelled,
+			Serial: old.Change.Serial, Kind: old.Change.Kind, Profile: profile, At: now, Outcome: OutcomeCancelled,
 		}
-	case given.Outcome == outcomeCancelled && now.Sub(given.At) < stillFlying:
+	case given.Outcome == OutcomeCancelled && now.Sub(given.At) < stillFlying:
 		profile, digest = given.Profile, next.Grant.Digest
 	default:
 		return

@@ -11,9 +11,15 @@ const (
 	OutcomeACK     = "ack"
 	OutcomeNAK     = "nak"
 	OutcomeSilence = "silent"
+	// OutcomeFellBack: silence, and then the NAS acknowledged what was tried instead.
+	OutcomeFellBack = "fell_back"
+	// OutcomeConfirmed and OutcomeUnconfirmed: acknowledged, and the NAS did, or did not
+	// in time, what it does when it carries a change out.
+	OutcomeConfirmed   = "confirmed"
+	OutcomeUnconfirmed = "acknowledged, not confirmed"
 
-	// outcomeCancelled: given up here, because the session ended or a login overtook it.
-	outcomeCancelled = "cancelled"
+	// OutcomeCancelled: given up here, because the session ended or a login overtook it.
+	OutcomeCancelled = "cancelled"
 )
 
 // causeNoSession is Error-Cause Session-Context-Not-Found (RFC 5176 section 3.5).
@@ -25,6 +31,7 @@ type Settled struct {
 	Outcome  string
 	Cause    uint32 // Error-Cause, 0 when there was none
 	Attempts int
+	Ended    bool // what the NAS acknowledged was the end of the session
 }
 
 // Settle writes down what the NAS answered. An answer to a change that was replaced
@@ -41,12 +48,28 @@ func Settle(now time.Time, old *sessions.Session, in *Settled) *sessions.Session
 	change := old.Change
 	next.Change = nil
 	switch {
+	case in.Outcome == OutcomeFellBack && in.Ended:
+		end(next, now, "disconnected: the NAS said nothing to the change to "+change.Grant.Profile)
 	case in.Outcome == OutcomeACK && change.Kind == sessions.ChangeDisconnect:
 		end(next, now, "disconnected: "+change.Reason)
 	case in.Outcome == OutcomeACK:
 		next.Grant = change.Grant
 	case in.Outcome == OutcomeNAK && in.Cause == causeNoSession:
 		end(next, now, "the NAS does not know the session (Error-Cause 503)")
+	}
+	return next
+}
+
+// Confirm writes down whether the NAS showed that it carried out what it acknowledged.
+// Of a change that is not the session's last one it is late news.
+func Confirm(now time.Time, old *sessions.Session, serial uint64, confirmed bool) *sessions.Session {
+	if old.Settled.Serial != serial || old.Settled.Outcome != OutcomeACK {
+		return old
+	}
+	next := copyOf(old, now)
+	next.Settled.Outcome = OutcomeUnconfirmed
+	if confirmed {
+		next.Settled.Outcome = OutcomeConfirmed
 	}
 	return next
 }

@@ -14,6 +14,7 @@
 package step
 
 import (
+	"strings"
 	"time"
 
 	"sallyport/engine/authz"
@@ -152,16 +153,29 @@ func Reauthorize(now time.Time, old *sessions.Session, r *Rules) *sessions.Sessi
 		return old
 	}
 	next := copyOf(old, now)
-	authorize(now, next, r, "policy revision "+r.Revision)
+	authorize(now, next, r, policyRevision+r.Revision)
 	if next.Change == old.Change {
 		return old
 	}
 	return next
 }
 
+// Reasons of changes that others look at.
+const (
+	askedBy        = "asked for by "
+	policyRevision = "policy revision "
+)
+
+// ByOperator says whether a person asked for the change, ByPolicy whether it is one of
+// many that another configuration made.
+func ByOperator(c *sessions.Change) bool { return strings.HasPrefix(c.Reason, askedBy) }
+
+// ByPolicy: see ByOperator.
+func ByPolicy(c *sessions.Change) bool { return strings.HasPrefix(c.Reason, policyRevision) }
+
 // Operator notes a change that a person asked for.
 func Operator(now time.Time, old *sessions.Session, kind, who string) *sessions.Session {
 	next := copyOf(old, now)
-	setChange(now, next, kind, intended(old), "asked for by "+who)
+	setChange(now, next, kind, intended(old), askedBy+who)
 	return next
 }
