@@ -1,6 +1,7 @@
 package coa_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"sallyport/coa"
 	"sallyport/coa/coatest/freeradius"
 	"sallyport/coa/recipe"
+	"sallyport/sessions"
 )
 
 // TestFreeRADIUSDecodesOurPush: an independent server reads what an ASA would be sent,
@@ -81,6 +83,35 @@ func TestFreeRADIUSDecodesTheOtherRecipes(t *testing.T) {
 			if !strings.Contains(strings.Join(test.got, "\n"), want) {
 				t.Errorf("%s is not in what FreeRADIUS decoded:\n%s", want, strings.Join(test.got, "\n"))
 			}
+		}
+	}
+}
+
+// TestFreeRADIUSRefusesInEveryWay: each Error-Cause as an independent server writes it,
+// and what the engine does about it: once more, twice more, or never.
+func TestFreeRADIUSRefusesInEveryWay(t *testing.T) {
+	t.Parallel()
+	server := freeradius.Start(t, freeradius.Options{})
+	e, l := start(t, coa.Config{Source: netip.MustParseAddr("127.0.0.1")})
+	nas := *asa(t, "peer", server.CoA, server.Secret)
+	nas.Recipe, _ = recipe.Lookup("rfc5176")
+	tries := map[sessions.ID]int{"causeless": 3, "cause-504": 3, "cause-505": 3, "cause-506": 3, "cause-601": 3, "cause-508": 2}
+	for _, cause := range []int{201, 202, 401, 402, 403, 404, 405, 406, 407, 501, 502, 503, 504, 505, 506, 507, 508, 509, 510, 601} {
+		if id := sessions.ID(fmt.Sprint("cause-", cause)); tries[id] == 0 {
+			tries[id] = 1
+		}
+	}
+	for id := range tries {
+		submit(t, e, coa.Change{Session: id, Serial: 1, NAS: &nas, Kind: recipe.Push, Grant: &recipe.Grant{FilterID: "PERMIT"},
+			Ident: recipe.Ident{AcctSessionID: string(id), CallingStationID: "02-00-00-00-00-01"}})
+	}
+	for _, s := range l.await(t, len(tries)) {
+		want, _ := strings.CutPrefix(string(s.Session), "cause-")
+		if want == "causeless" {
+			want = "0"
+		}
+		if s.Outcome != coa.NAK || fmt.Sprint(s.Cause) != want || s.Tries != tries[s.Session] {
+			t.Errorf("%s", s.String())
 		}
 	}
 }

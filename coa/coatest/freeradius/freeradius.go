@@ -3,8 +3,9 @@
 // of anything. Each instance has a directory, ports and a secret of its own, and ends
 // with its test.
 //
-// Its CoA receiver knows some sessions. One it knows is acknowledged; another gets a NAK
-// with Error-Cause 503; with a wrong secret it is silent. It prints what it decoded.
+// Its CoA receiver knows some sessions. One it knows is acknowledged; the Acct-Session-Id
+// cause-506 gets a NAK with that Error-Cause, causeless one without; any other gets 503;
+// with a wrong secret it is silent. It prints what it decoded.
 package freeradius
 
 import (
