@@ -44,6 +44,7 @@ type decoder struct {
 	dict    *Dictionary
 	x       *Scratch
 	started int64
+	since   int64
 }
 
 func (d *decoder) text() string {
@@ -133,6 +134,17 @@ func moment(ns int64) time.Time {
 }
 
 func (d *decoder) moment() time.Time { return moment(d.nanos(d.started)) }
+
+// momentIf sets a time that its bit announces, and returns the base for what stands near
+// to it.
+func (d *decoder) momentIf(there bool, at *time.Time, base int64) int64 {
+	if !there {
+		return base
+	}
+	ns := d.nanos(base)
+	*at = moment(ns)
+	return ns
+}
 
 func (d *decoder) number32() uint32 {
 	v := d.uvarint()
@@ -253,19 +265,9 @@ func (d *decoder) stationOf(macs []string) string {
 }
 
 func (d *decoder) times(s *Session, bits uint64) {
-	d.started = epoch2020
-	if bits&bitStarted != 0 {
-		d.started = d.nanos(epoch2020)
-		s.Started = moment(d.started)
-	}
-	seen := d.started
-	if bits&bitChanged != 0 {
-		seen = d.nanos(d.started)
-		s.Changed = moment(seen)
-	}
-	if bits&bitLastSeen != 0 {
-		s.LastSeen = moment(d.nanos(seen))
-	}
+	d.started = d.momentIf(bits&bitStarted != 0, &s.Started, epoch2020)
+	changed := d.momentIf(bits&bitChanged != 0, &s.Changed, d.started)
+	seen := d.momentIf(bits&bitLastSeen != 0, &s.LastSeen, changed)
 	if bits&bitEnded != 0 {
 		s.Ended = d.moment()
 	}
@@ -279,9 +281,7 @@ func (d *decoder) times(s *Session, bits uint64) {
 	if bits&bitAcctStopped != 0 {
 		a.Stopped = d.moment()
 	}
-	if bits&bitAcctLast != 0 {
-		a.LastEvent = d.moment()
-	}
+	d.momentIf(bits&bitAcctLast != 0, &a.LastEvent, seen)
 	if bits&bitTotals != 0 {
 		a.SessionTime = d.number32()
 		a.InOctets, a.OutOctets = d.uvarint(), d.uvarint()
@@ -297,15 +297,9 @@ func (d *decoder) posture(p *Posture, bits uint64) {
 		c := d.octet()
 		p.Status, p.Binding.Assurance = PostureStatus(c&15), Assurance(c>>4)
 	}
-	if bits&bitSince != 0 {
-		p.Since = d.moment()
-	}
-	if bits&bitReportAt != 0 {
-		p.ReportAt = d.moment()
-	}
-	if bits&bitValidUntil != 0 {
-		p.ValidUntil = d.moment()
-	}
+	d.since = d.momentIf(bits&bitSince != 0, &p.Since, d.started)
+	reported := d.momentIf(bits&bitReportAt != 0, &p.ReportAt, d.since)
+	d.momentIf(bits&bitValidUntil != 0, &p.ValidUntil, reported)
 	if bits&bitDecision != 0 {
 		p.DecisionID = d.text()
 	}
@@ -379,7 +373,7 @@ func (d *decoder) rest(s *Session, bits uint64) {
 	if bits&bitSettled != 0 {
 		t := &s.Settled
 		t.Serial, t.Kind, t.Profile, t.Outcome = d.uvarint(), d.text(), d.text(), d.text()
-		t.At, t.Cause, t.Attempts = d.moment(), d.number32(), d.number32()
+		t.At, t.Cause, t.Attempts = moment(d.nanos(d.since)), d.number32(), d.number32()
 	}
 }
 

@@ -26,6 +26,8 @@ type Dictionary struct {
 	grantNumber  map[Grant]uint32
 	answerNumber map[string]uint32
 	lately       [latelySize]uint32 // numbers of texts, by a cheap hash
+	latelyGrant  [16]uint32         // of grants, by their digest
+	latelyForm   [16]uint32         // of forms, by the length of the answer
 	doorkeeper   [doorSize]uint32   // hashes of what came once
 	build        []byte
 }
@@ -174,6 +176,10 @@ func (d *Dictionary) added(kind byte, n uint32, octets int) {
 
 // grant returns the number of a grant. Writer only.
 func (d *Dictionary) grant(g *Grant) (uint32, bool) {
+	slot := &d.latelyGrant[g.Digest%uint64(len(d.latelyGrant))]
+	if p := d.grants.at(uint64(*slot)); p != nil && *p == *g {
+		return *slot, true
+	}
 	n, ok := d.grantNumber[*g]
 	if !ok {
 		if d.grants.n >= grantsMax || len(g.Profile)+len(g.Rule)+len(g.Text) > formMax || d.octets > octetsMax {
@@ -181,6 +187,7 @@ func (d *Dictionary) grant(g *Grant) (uint32, bool) {
 		}
 		n = d.addGrant(Grant{Profile: clone(g.Profile), Rule: clone(g.Rule), Digest: g.Digest, Text: clone(g.Text)})
 	}
+	*slot = n
 	return n, true
 }
 

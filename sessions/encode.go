@@ -17,8 +17,12 @@ import (
 // Numbers are unsigned varints. A text is packed as text.go says; a wide or narrow one
 // may be a word of the dictionary. An address is 4 or 16 octets by its bit. A time is a
 // varint whose two lowest bits say what the rest is: 0 nanoseconds and 1 seconds since
-// the base (zig-zag), 2 nothing, 8 octets of nanoseconds since 1970 follow. The base of
-// Started is 2020, that of LastSeen is Changed, that of others Started.
+// the base (zig-zag), 2 nothing, 8 octets of nanoseconds since 1970 follow. The base is
+// the time that a time mostly stands near to, as far as it is there, and in the end
+// 2020:
+//
+//	ValidUntil -> ReportAt -> Since -> Started        LastEvent -> LastSeen -> Changed -> Started
+//	Settled.At -> Since                               all others -> Started
 const recordVersion = 1
 
 // The bits of a record, in the order of the parts. Those marked flag have no part.
@@ -106,6 +110,7 @@ type encoder struct {
 	bits    uint64
 	dict    *Dictionary
 	started int64
+	since   int64
 }
 
 // AppendRecord appends the record of s to b, and to the dictionary what records will
@@ -220,11 +225,15 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-func (e *encoder) timeIf(bit uint64, t time.Time, base int64) {
-	if !t.IsZero() {
-		e.bits |= bit
-		e.time(nanos(t), base)
+// timeIf returns the base for what stands near to t: t, or without it the base of t.
+func (e *encoder) timeIf(bit uint64, t time.Time, base int64) int64 {
+	if t.IsZero() {
+		return base
 	}
+	e.bits |= bit
+	ns := nanos(t)
+	e.time(ns, base)
+	return ns
 }
 
 // timeFar bounds what is written as a distance, so that nothing overflows.
@@ -342,26 +351,15 @@ func isStationOf(station, mac string) bool {
 }
 
 func (e *encoder) times(s *Session) {
-	e.started = epoch2020
-	if !s.Started.IsZero() {
-		e.bits |= bitStarted
-		ns := nanos(s.Started)
-		e.time(ns, epoch2020)
-		e.started = ns
-	}
-	seen := e.started
-	if !s.Changed.IsZero() {
-		e.bits |= bitChanged
-		seen = nanos(s.Changed)
-		e.time(seen, e.started)
-	}
-	e.timeIf(bitLastSeen, s.LastSeen, seen)
+	e.started = e.timeIf(bitStarted, s.Started, epoch2020)
+	changed := e.timeIf(bitChanged, s.Changed, e.started)
+	seen := e.timeIf(bitLastSeen, s.LastSeen, changed)
 	e.timeIf(bitEnded, s.Ended, e.started)
 	e.wideIf(bitEndCause, s.EndCause)
 	a := &s.Accounting
 	e.timeIf(bitAcctStarted, a.Started, e.started)
 	e.timeIf(bitAcctStopped, a.Stopped, e.started)
-	e.timeIf(bitAcctLast, a.LastEvent, e.started)
+	e.timeIf(bitAcctLast, a.LastEvent, seen)
 	if uint64(a.SessionTime)|a.InOctets|a.OutOctets|a.InPackets|a.OutPackets != 0 {
 		e.bits |= bitTotals
 		e.number(uint64(a.SessionTime))
@@ -378,9 +376,9 @@ func (e *encoder) posture(p *Posture, s *Session) {
 		e.bits |= bitPosture
 		e.b = append(e.b, byte(p.Status)&15|byte(p.Binding.Assurance)<<4)
 	}
-	e.timeIf(bitSince, p.Since, e.started)
-	e.timeIf(bitReportAt, p.ReportAt, e.started)
-	e.timeIf(bitValidUntil, p.ValidUntil, e.started)
+	e.since = e.timeIf(bitSince, p.Since, e.started)
+	reported := e.timeIf(bitReportAt, p.ReportAt, e.since)
+	e.timeIf(bitValidUntil, p.ValidUntil, reported)
 	e.textIf(bitDecision, p.DecisionID)
 	if len(p.Failed) > 0 {
 		e.bits |= bitFailed
@@ -443,7 +441,7 @@ func (e *encoder) change(c *Change) {
 	e.narrow(c.Kind)
 	e.number(c.Epoch)
 	e.number(c.Serial)
-	e.momentOrNone(c.Made)
+	e.momentOrNone(c.Made, e.started)
 	e.wide(c.Reason)
 	e.grant(&c.Grant)
 }
@@ -453,17 +451,17 @@ func (e *encoder) settled(s *Settled) {
 	e.narrow(s.Kind)
 	e.narrow(s.Profile)
 	e.narrow(s.Outcome)
-	e.momentOrNone(s.At)
+	e.momentOrNone(s.At, e.since)
 	e.number(uint64(s.Cause))
 	e.number(uint64(s.Attempts))
 }
 
-func (e *encoder) momentOrNone(t time.Time) {
+func (e *encoder) momentOrNone(t time.Time, base int64) {
 	ns := int64(noTime)
 	if !t.IsZero() {
 		ns = nanos(t)
 	}
-	e.time(ns, e.started)
+	e.time(ns, base)
 }
 
 // RecordID is the id of a record, spelled into dst; false when it is none.

@@ -9,7 +9,7 @@ import (
 // of entries.
 func TestIndexAgainstModel(t *testing.T) {
 	rng := seeded(t)
-	x, model := newIndex(newMemory(t)), map[uint32][]uint32{}
+	x, model := newIndex(newMemory(t, false)), map[uint32][]uint32{}
 	for range 60000 {
 		key := fold(mix(uint64(rng.IntN(1<<rng.IntN(10))), 0x9e3779b97f4a7c15))
 		entry := uint32(rng.IntN(3000) + 1)

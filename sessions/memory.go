@@ -12,6 +12,7 @@ import (
 // it has to begin again. The writer's alone.
 type memory struct {
 	regions *regions
+	large   bool               // in large pages, if the machine has them
 	rest    []uint64           // of the newest region
 	free    map[int][][]uint64 // given back, by length
 }
@@ -26,9 +27,10 @@ const (
 // regions are the mappings; they live as long as the table.
 type regions struct{ all [][]uint64 }
 
-// newMemory makes memory that is unmapped when owner is gone.
-func newMemory[T any](owner *T) *memory {
-	m := &memory{regions: &regions{}, free: map[int][][]uint64{}}
+// newMemory makes memory that is unmapped when owner is gone. Large pages are for what
+// only grows: they spare most of the waiting when records are met in no order.
+func newMemory[T any](owner *T, large bool) *memory {
+	m := &memory{regions: &regions{}, large: large, free: map[int][][]uint64{}}
 	runtime.AddCleanup(owner, func(r *regions) {
 		for _, one := range r.all {
 			unmapWords(one)
@@ -48,7 +50,7 @@ func (m *memory) get(n int) []uint64 {
 		return list[len(list)-1][:n] // zeros, see put
 	}
 	if size > len(m.rest) {
-		fresh := mapWords(max(size, regionWords))
+		fresh := mapWords(max(size, regionWords), m.large)
 		if fresh == nil {
 			return make([]uint64, n)
 		}

@@ -6,7 +6,7 @@ package sessions
 // look into. Under the race detector it has to: memory outside of the heap is not
 // watched.
 
-func mapWords(int) []uint64 { return nil }
+func mapWords(int, bool) []uint64 { return nil }
 
 func dropWords([]uint64) {}
 

@@ -9,10 +9,13 @@ import (
 )
 
 // mapWords maps n words of zeros, or returns nil.
-func mapWords(n int) []uint64 {
+func mapWords(n int, large bool) []uint64 {
 	b, err := unix.Mmap(-1, 0, n*8, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil
+	}
+	if large {
+		_ = unix.Madvise(b, unix.MADV_HUGEPAGE)
 	}
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), n)
 }

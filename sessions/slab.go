@@ -28,7 +28,7 @@ type place uint64
 const (
 	slabFine    = 96 // classes of 1..96 words, one each
 	slabClasses = slabFine + 8*16
-	chunkWords  = 32 << 10
+	chunkWords  = 8 << 10
 	placeBits   = 40
 )
 

@@ -22,7 +22,6 @@ type Table struct {
 	seed    maphash.Seed // of the indexes but ids
 	salt    uint64
 	dict    *Dictionary
-	memory  *memory
 	entries entries
 	slabs   slabs
 
@@ -32,6 +31,8 @@ type Table struct {
 	wheel   *wheel
 	scratch Scratch // the writer's, for what it reads of its own table
 	record  []byte
+	ahead   [applyAhead]prepared
+	warmth  uint64
 
 	live, ended, changing atomic.Int64
 	posture               [postureStatuses]atomic.Int64
@@ -42,10 +43,11 @@ func NewTable() *Table {
 	t := &Table{seed: maphash.MakeSeed()}
 	t.salt = maphash.String(t.seed, "salt")
 	t.dict = NewDictionary(maphash.String(t.seed, "ids"))
-	t.memory = newMemory(t)
-	t.entries.memory, t.slabs.memory = t.memory, t.memory
+	t.entries.memory = newMemory(t, true)
+	t.slabs.memory = t.entries.memory
+	slots := newMemory(t, false)
 	for _, x := range []**index{&t.ids, &t.acct, &t.station, &t.address, &t.user} {
-		*x = newIndex(t.memory)
+		*x = newIndex(slots)
 	}
 	t.nas.numbers = map[netip.Addr]uint32{}
 	t.wheel = newWheel()
@@ -92,18 +94,22 @@ func (t *Table) Put(s *Session) { t.PutRecord(s, nil) }
 // one it is made here. Writer only. Nothing of s or record is kept: both may be used
 // again.
 func (t *Table) PutRecord(s *Session, record []byte) {
+	p := prepared{idHash(t.dict.seed, string(s.ID)), t.keysOf(s)}
+	t.publish(&p, s, record)
+}
+
+func (t *Table) publish(p *prepared, s *Session, record []byte) {
 	if len(record) == 0 {
 		t.record = AppendRecord(t.record[:0], s, t.dict)
 		record = t.record
 	}
-	idKey := idHash(t.dict.seed, string(s.ID))
+	idKey, keys := p.id, &p.keys
 	n, known := t.entryBy(idKey, s.ID), true
 	if n == 0 {
 		known = false
 		n, _ = t.entries.get()
 	}
 	e := t.entries.at(n)
-	keys := t.keysOf(s)
 	if known && e[4]>>32 != uint64(keys.rest) && e[4]>>32 != 0 {
 		t.removeRest(n, e)
 	}
@@ -112,7 +118,7 @@ func (t *Table) PutRecord(s *Session, record []byte) {
 	if !known {
 		t.ids.add(idKey, n)
 	}
-	t.rekey(n, e, &keys)
+	t.rekey(n, e, keys)
 	if restIsNew {
 		for _, k := range keys.stations[:keys.nStations] {
 			t.station.add(k, n)
@@ -129,7 +135,10 @@ func (t *Table) PutRecord(s *Session, record []byte) {
 
 // Delete forgets a session. Writer only.
 func (t *Table) Delete(id ID) {
-	idKey := idHash(t.dict.seed, string(id))
+	t.forget(idHash(t.dict.seed, string(id)), id)
+}
+
+func (t *Table) forget(idKey uint32, id ID) {
 	n := t.entryBy(idKey, id)
 	if n == 0 {
 		return

@@ -35,9 +35,9 @@ type disk struct {
 const (
 	// Groups are written to the log once and mostly deleted before they are compacted, so
 	// that memory for writing buys little: two of these are in use at a time.
-	memTableBytes = 16 << 20
+	memTableBytes = 8 << 20
 	// Blocks are read at start, and for posture reports.
-	cacheBytes = 8 << 20
+	cacheBytes = 4 << 20
 	// stallMax is how long one write may take before the disk counts as failed. NASes have
 	// gone elsewhere long before.
 	stallMax = 10 * time.Second

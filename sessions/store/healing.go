@@ -145,7 +145,7 @@ func (s *Store) rewrite(d *disk, t *sessions.Table) error {
 			return err
 		}
 	}
-	if err := setMarks(b, s.dict.Seed(), s.group); err != nil {
+	if err := setMarks(b, s.dict.Seed(), s.group, t); err != nil {
 		return err
 	}
 	const all = 1<<64 - 1
@@ -159,11 +159,11 @@ func (s *Store) rewrite(d *disk, t *sessions.Table) error {
 }
 
 // setMarks writes what a reader has to know first.
-func setMarks(b *pebble.Batch, seed, group uint64) error {
+func setMarks(b *pebble.Batch, seed, group uint64, t *sessions.Table) error {
 	for key, value := range map[string][]byte{
 		keyFormat: []byte(strconv.Itoa(Format)),
 		keySeed:   binary.LittleEndian.AppendUint64(nil, seed),
-		keyGroup:  binary.LittleEndian.AppendUint64(nil, group),
+		keyGroup:  groupMark(group, t),
 	} {
 		if err := b.Set([]byte(key), value, nil); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 // in the table at the end. A record that cannot be read stops it: no session is left
 // out silently. Call it once, before the first Commit.
 func (s *Store) Restore(t *sessions.Table, each func(*sessions.Session)) error {
-	if err := s.restore(t, &s.pages, each); err != nil {
+	if err := s.restore(t, &s.pages, false, each); err != nil {
 		return err
 	}
 	s.pages.table = t
@@ -23,8 +23,12 @@ func (s *Store) Restore(t *sessions.Table, each func(*sessions.Session)) error {
 
 // Load calls f for every session of the journal, in no order; f may keep it.
 func (s *Store) Load(f func(*sessions.Session) error) error {
+	return s.load(false, f)
+}
+
+func (s *Store) load(lenient bool, f func(*sessions.Session) error) error {
 	t := sessions.NewTable()
-	if err := s.restore(t, &pager{}, nil); err != nil {
+	if err := s.restore(t, &pager{}, lenient, nil); err != nil {
 		return err
 	}
 	for one := range t.All() {
@@ -43,9 +47,7 @@ const (
 )
 
 type piece struct {
-	records [][]byte // nil: the session of ids is forgotten
-	ids     []sessions.ID
-	read    []*sessions.Session
+	updates []sessions.Update
 	scratch []sessions.Scratch
 	octets  []byte // what the records are cut from
 	err     error
@@ -56,17 +58,19 @@ type restorer struct {
 	s      *Store
 	disk   *disk
 	pages  *pager
+	skip   bool                   // what cannot be read, instead of stopping at it
 	groups [sessions.Pages]uint64 // that a page holds
 	full   chan *piece
 	empty  chan *piece
 	at     *piece
 }
 
-func (s *Store) restore(t *sessions.Table, pages *pager, each func(*sessions.Session)) error {
+func (s *Store) restore(t *sessions.Table, pages *pager, skip bool, each func(*sessions.Session)) error {
 	if err := t.Adopt(s.dict); err != nil {
 		return err
 	}
-	r := &restorer{s: s, disk: s.disk.Load(), pages: pages, full: make(chan *piece, piecesAhead),
+	t.Expect(s.expected)
+	r := &restorer{s: s, disk: s.disk.Load(), pages: pages, skip: skip, full: make(chan *piece, piecesAhead),
 		empty: make(chan *piece, piecesAhead)}
 	for range piecesAhead {
 		r.empty <- &piece{scratch: make([]sessions.Scratch, pieceSessions)}
@@ -84,13 +88,9 @@ func (s *Store) restore(t *sessions.Table, pages *pager, each func(*sessions.Ses
 		r.full <- r.at
 	}()
 	for p := range r.full {
-		for i, one := range p.read {
-			if one == nil {
-				t.Delete(p.ids[i])
-				continue
-			}
-			t.PutRecord(one, p.records[i])
-			if each != nil {
+		t.Apply(p.updates)
+		for i := range p.updates {
+			if one := p.updates[i].Session; one != nil && each != nil {
 				each(one)
 			}
 		}
@@ -106,7 +106,7 @@ func (s *Store) restore(t *sessions.Table, pages *pager, each func(*sessions.Ses
 func (r *restorer) all() error {
 	err := r.disk.each(prefixPage, func(key, value []byte) error {
 		if len(key) != len(prefixPage)+2 {
-			return errDamaged
+			return r.unless(errDamaged)
 		}
 		return r.page(int(binary.BigEndian.Uint16(key[len(prefixPage):])), value)
 	})
@@ -115,50 +115,54 @@ func (r *restorer) all() error {
 	}
 	return r.disk.each(prefixGroup, func(key, value []byte) error {
 		if len(key) != len(prefixGroup)+8 {
-			return errDamaged
+			return r.unless(errDamaged)
 		}
 		return r.group(binary.BigEndian.Uint64(key[len(prefixGroup):]), value)
 	})
 }
 
+// unless is err, or nil when what cannot be read is skipped.
+func (r *restorer) unless(err error) error {
+	if r.skip {
+		return nil
+	}
+	return err
+}
+
 func (r *restorer) page(page int, value []byte) error {
 	body, err := unseal(value)
-	if err != nil {
-		return err
+	if err == nil && page >= sessions.Pages {
+		err = fmt.Errorf("%w: there are %d pages", errDamaged, sessions.Pages)
 	}
-	if page >= sessions.Pages {
-		return fmt.Errorf("%w: there are %d pages", errDamaged, sessions.Pages)
+	if err != nil {
+		return r.unless(err)
 	}
 	group, count, records, err := pageHead(body)
 	if err != nil {
-		return err
+		return r.unless(err)
 	}
 	r.groups[page] = group
-	return eachRecord(records, count, func(record []byte) error {
-		one, err := r.add(record, false)
-		if err != nil {
-			return err
+	return r.unless(eachRecord(records, count, func(record []byte) error {
+		if got := r.s.dict.PageOfRecord(record); got != page {
+			return r.unless(fmt.Errorf("%w: a record of page %d", errDamaged, got))
 		}
-		if got := r.s.dict.PageOf(one.ID); got != page {
-			return fmt.Errorf("%w: session %s belongs to page %d", errDamaged, one.ID, got)
-		}
-		return nil
-	})
+		return r.unless(r.add(record, false))
+	}))
 }
 
 func (r *restorer) group(number uint64, value []byte) error {
-	body, err := unseal(value)
-	if err != nil {
-		return err
-	}
 	p := r.pages
 	p.octets += int64(len(value))
-	return eachItem(body, func(octets []byte, deleted bool) error {
+	body, err := unseal(value)
+	if err != nil {
+		return r.unless(err)
+	}
+	return r.unless(eachItem(body, func(octets []byte, deleted bool) error {
 		page := 0
 		if deleted {
 			page = r.s.dict.PageOf(sessions.ID(octets))
 		} else if page = r.s.dict.PageOfRecord(octets); page < 0 {
-			return fmt.Errorf("%w: an item without an id", errDamaged)
+			return r.unless(fmt.Errorf("%w: an item without an id", errDamaged))
 		}
 		if number <= r.groups[page] {
 			return nil
@@ -166,35 +170,34 @@ func (r *restorer) group(number uint64, value []byte) error {
 		if p.since[page] == 0 {
 			p.since[page] = number
 		}
-		_, err := r.add(octets, deleted)
-		return err
-	})
+		return r.unless(r.add(octets, deleted))
+	}))
 }
 
 // add takes one record into the piece at hand.
-func (r *restorer) add(octets []byte, deleted bool) (*sessions.Session, error) {
-	if r.at != nil && len(r.at.read) == pieceSessions {
+func (r *restorer) add(octets []byte, deleted bool) error {
+	if r.at != nil && len(r.at.updates) == pieceSessions {
 		r.full <- r.at
 		r.at = nil
 	}
 	if r.at == nil {
 		r.at = <-r.empty
 		p := r.at
-		p.records, p.ids, p.read, p.octets = p.records[:0], p.ids[:0], p.read[:0], p.octets[:0]
+		p.updates, p.octets = p.updates[:0], p.octets[:0]
 	}
 	p := r.at
 	if deleted {
-		p.records, p.ids, p.read = append(p.records, nil), append(p.ids, sessions.ID(octets)), append(p.read, nil)
-		return nil, nil
+		p.updates = append(p.updates, sessions.Update{ID: sessions.ID(octets)})
+		return nil
 	}
 	// Pebble's memory is its own; an array that grows leaves the records before it valid.
 	begin := len(p.octets)
 	p.octets = append(p.octets, octets...)
 	record := p.octets[begin:len(p.octets):len(p.octets)]
-	one, err := p.scratch[len(p.read)].Decode(record, r.s.dict)
+	one, err := p.scratch[len(p.updates)].Decode(record, r.s.dict)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p.records, p.ids, p.read = append(p.records, record), append(p.ids, one.ID), append(p.read, one)
-	return one, nil
+	p.updates = append(p.updates, sessions.Update{Session: one, Record: record})
+	return nil
 }

@@ -3,7 +3,8 @@
 //
 //	m/format   format number, decimal text
 //	m/seed     8 octets: by what ids are spread over pages
-//	m/group    8 octets: number of a group that was there when pages were written last
+//	m/group    8 octets: number of a group that was there when pages were written last,
+//	           and 8 octets: how many sessions there were, to have room for them at start
 //	d/<4>      entry of the dictionary that records refer to
 //	j/<8>      group: the session changes of one commit, see group.go
 //	p/<2>      page: one part of the table, as of one group
@@ -56,6 +57,7 @@ const Format = 2
 var (
 	ErrInUse  = errors.New("the state directory is in use by another process")
 	ErrNewer  = errors.New("the state directory was written by a newer release")
+	ErrOlder  = errors.New("the state directory was written by an older release, and is brought to this format when the appliance starts")
 	ErrFormat = errors.New("the state directory has no readable format number")
 	ErrFull   = errors.New("the state directory has too little free space")
 	ErrBroken = errors.New("the journal failed and takes no change until it is opened again")
@@ -80,7 +82,8 @@ type Options struct {
 	FS      vfs.FS // nil: the machine's
 	FreeMin uint64 // 0: FreeMin; octets
 	Logger  *slog.Logger
-	Journal int64 // octets of groups from which on pages are written; 0: journalMin
+	Journal int64 // octets of groups from which on pages are written; 0: 64 MiB
+	Look    bool  // only to look: an older format is refused with ErrOlder and not brought to this one
 }
 
 // Store is an open journal. One goroutine commits and maintains, the committer; any
@@ -93,6 +96,8 @@ type Store struct {
 	freeMin atomic.Uint64
 	disk    atomic.Pointer[disk]
 	last    atomic.Uint64 // number of the newest report
+
+	expected int // sessions there were when pages were written last
 
 	// The committer's:
 	dict     *sessions.Dictionary
@@ -141,17 +146,20 @@ func Open(dir string, opts Options) (*Store, error) {
 	s.freeMin.Store(opts.FreeMin)
 	s.pages.journalMin = opts.Journal
 	s.disk.Store(d)
-	if err := s.read(d); err != nil {
+	if err := s.read(d, opts.Look); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
 // read learns what must be known before the first commit.
-func (s *Store) read(d *disk) error {
+func (s *Store) read(d *disk, look bool) error {
 	format, err := s.readFormat(d)
 	if err != nil {
 		return err
+	}
+	if look && format < Format {
+		return fmt.Errorf("%w: %s has format %d", ErrOlder, s.dir, format)
 	}
 	seed, err := s.readSeed(d)
 	if err != nil {
@@ -216,8 +224,11 @@ func (s *Store) readGroup(d *disk) (uint64, error) {
 		return 0, err
 	}
 	v, err := d.get(keyGroup)
-	if len(v) == 8 {
+	if len(v) >= 8 {
 		n = max(n, binary.LittleEndian.Uint64(v))
+	}
+	if len(v) >= 16 {
+		s.expected = int(min(binary.LittleEndian.Uint64(v[8:]), 1<<30))
 	}
 	return n, err
 }
