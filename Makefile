@@ -6,6 +6,7 @@
 # make bench  the Go benchmarks
 # make bench-policy   an assessment, a decision, a reload of a large site, each held against its target
 # make bench-compare  this appliance, its peers and our bare reactor in turn on one core; OUT=DIR keeps the results
+# make bench-sessions   memory, collection and recovery of one and of five million sessions, see bench/table
 # make bench-coa      a hundred thousand changes of authorization, see bench/push
 
 GO       ?= go
@@ -15,7 +16,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-policy bench-compare bench-coa deps clean
+.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean
 
 all: build
 
@@ -61,6 +62,9 @@ bench-compare: build
 	./bin/sallyport-bench compare --peer all $(if $(OUT),--out $(OUT))
 
 # 100,000 pushes on one CPU, and a sender built on another library in turn.
+bench-sessions:
+	$(GO) run ./bench/table
+
 bench-coa: build
 	$(GO) build -o bin/push ./bench/push && ./bin/push
 
