@@ -59,7 +59,9 @@ func (s source) Session(id string) (console.Row, bool) {
 	if x == nil {
 		return nil, false
 	}
-	return ViewSession(x), true
+	v := ViewSession(x)
+	v.Timeline = s.e.timeline(x.ID)
+	return v, true
 }
 
 // LiveLog emits rows, and with follow goes on as decisions are made.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"runtime"
+	"strings"
 	"time"
 
 	"sallyport/engine/record"
@@ -43,6 +44,28 @@ type SessionView struct {
 	LastSeen         time.Time       `json:"last_seen"`
 	Ended            *time.Time      `json:"ended,omitempty"`
 	EndCause         string          `json:"end_cause,omitempty"`
+	Timeline         []TimelineView  `json:"timeline,omitempty"` // of one session shown alone
+}
+
+// TimelineView is one step of a change of authorization on its way to the NAS and back.
+type TimelineView struct {
+	At         time.Time `json:"at"`
+	Serial     uint64    `json:"change"`
+	What       string    `json:"what"`
+	Attributes []string  `json:"attributes,omitempty"`
+}
+
+// timeline is what the ledger knows of a session. Tickets are left out: whoever reads it
+// must not be able to report for the session.
+func (e *Engine) timeline(id sessions.ID) (out []TimelineView) {
+	for _, one := range e.ledger.Timeline(id) {
+		v := TimelineView{At: one.At.UTC(), Serial: one.Serial, What: one.Line}
+		if one.Attributes != "" {
+			v.Attributes = strings.Split(strings.TrimSpace(hideTicket(one.Attributes)), "\n")
+		}
+		out = append(out, v)
+	}
+	return out
 }
 
 // PostureView is the posture of a session.

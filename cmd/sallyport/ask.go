@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -49,7 +50,7 @@ func (c *sessionsCmd) Run() error {
 func (c *sessionsCmd) one(ctl *control) error {
 	show := printLines
 	if !c.JSON {
-		show = printIndented
+		show = printSession
 	}
 	if err := ctl.each(http.MethodGet, "/api/v1/sessions/"+url.PathEscape(c.ID), nil, nil, show); err != nil {
 		return err
@@ -59,6 +60,38 @@ func (c *sessionsCmd) one(ctl *control) error {
 		return (&livelogCmd{JSON: c.JSON, Follow: c.Follow, Last: 1000}).run(ctl, url.Values{"session_id": {c.ID}})
 	}
 	return nil
+}
+
+// printSession prints a session, and behind it what was sent about it and answered.
+func printSession(line []byte) error {
+	var row struct {
+		Timeline []struct {
+			At         time.Time `json:"at"`
+			Serial     uint64    `json:"change"`
+			What       string    `json:"what"`
+			Attributes []string  `json:"attributes"`
+		} `json:"timeline"`
+	}
+	if err := json.Unmarshal(line, &row); err != nil {
+		return fmt.Errorf("an answer that is not JSON: %w", err)
+	}
+	steps := row.Timeline
+	if at := bytes.Index(line, []byte(`,"timeline":[`)); at >= 0 { // the last of the object
+		line = append(line[:at:at], '}')
+	}
+	if err := printIndented(line); err != nil || len(steps) == 0 {
+		return err
+	}
+	var out strings.Builder
+	fmt.Fprintln(&out, "\nChanges of authorization, as they went:")
+	for _, s := range steps {
+		fmt.Fprintf(&out, "  %s  #%d  %s\n", s.At.Local().Format("15:04:05.000"), s.Serial, s.What)
+		for _, a := range s.Attributes {
+			fmt.Fprintf(&out, "      %s\n", a)
+		}
+	}
+	_, err := fmt.Fprint(os.Stdout, out.String())
+	return err
 }
 
 func printIndented(line []byte) error {
