@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"net/netip"
+	"testing"
+
+	"sallyport/engine/record"
+	"sallyport/netio/radius"
+	"sallyport/netio/udp"
+)
+
+// TestAnAnswerIsNotOvertaken: a login is judged by its loop, and before the answer leaves
+// a push is published. Then the core judges again: one answer, one row, and it is late.
+func TestAnAnswerIsNotOvertaken(t *testing.T) {
+	for _, overtaken := range []bool{false, true} {
+		r := newRig(t, 1700)
+		r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit))
+		r.e.memory.Wait()
+		before := len(r.rows())
+		f, l := newFeeder(r.e), r.e.loops[0]
+		pkt := r.pap("cisco", "cisco", audit)
+		d := []udp.Datagram{udp.NewDatagram(f.out, udp.Listener{Role: RoleAuthentication}, 0, asaAddr, netip.MustParseAddrPort("192.0.2.1:1812"), pkt)}
+		now := r.e.clock.Now()
+		l.admit(now, d)
+		l.sums.Run()
+		pushes := r.e.pushes.Load()
+		if l.work[0].fate = r.e.access(now, l, &l.work[0]); l.work[0].fate != again {
+			t.Fatalf("fate %d: the loop did not judge", l.work[0].fate)
+		}
+		if overtaken {
+			r.e.pushes.Add(1)
+		}
+		l.answer(now, pushes)
+		r.idle()
+		late := 0
+		f.out.Drain(func(_ udp.Late, reply []byte) {
+			late++
+			if v := r.verified(pkt, reply); v.Code() != radius.AccessAccept {
+				t.Error(v.Code())
+			}
+		})
+		if at := len(d[0].Reply) > 0; at == overtaken || late != map[bool]int{true: 1}[overtaken] {
+			t.Errorf("overtaken %v: answered at once %v, late %d", overtaken, at, late)
+		}
+		rows := r.rows()[before:]
+		if len(rows) != 1 || rows[0].Kind != record.KindAuth || rows[0].Status != record.Passed {
+			t.Errorf("overtaken %v: %d rows", overtaken, len(rows))
+		}
+		if n := r.e.counters.of("asa").accepts.Load(); n != 2 {
+			t.Errorf("overtaken %v: %d accepts", overtaken, n)
+		}
+	}
+}
