@@ -48,11 +48,15 @@ type port struct {
 	inet6 bool
 	out   vector
 
-	// What the functions below work on; they are made once, so that a call allocates nothing.
-	into         *burst
-	from, to     int
-	errno        unix.Errno
-	reads, sends func(fd uintptr) bool
+	// The reader's: what its function works on, which is made once, so that a call allocates
+	// nothing.
+	into  *burst
+	reads func(fd uintptr) bool
+
+	// The sender's, likewise.
+	from, to int
+	errno    unix.Errno
+	sends    func(fd uintptr) bool
 }
 
 func (p *port) open(conn *net.UDPConn) (err error) {
@@ -69,10 +73,9 @@ func (p *port) open(conn *net.UDPConn) (err error) {
 	p.inet6 = family == unix.AF_INET6
 	p.out.prepare()
 	p.reads = func(fd uintptr) bool {
-		var n int
-		n, p.errno = call(unix.SYS_RECVMMSG, fd, &p.into.vector, 0, burstMax)
+		n, errno := call(unix.SYS_RECVMMSG, fd, &p.into.vector, 0, burstMax)
 		p.into.n = n
-		return p.errno != unix.EAGAIN
+		return errno != unix.EAGAIN
 	}
 	p.sends = func(fd uintptr) bool {
 		n, errno := call(unix.SYS_SENDMMSG, fd, &p.out, p.from, p.to)
