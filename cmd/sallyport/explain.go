@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 
 	"sallyport/engine/authz"
 	"sallyport/engine/policy"
+	"sallyport/engine/posture"
+	"sallyport/netio/report"
 	"sallyport/sessions"
 )
 
@@ -19,17 +22,19 @@ type explainCmd struct {
 	JSON    bool   `name:"json" help:"One JSON object."`
 	Session string `help:"Explain a session of the running appliance instead of the facts below." placeholder:"ID"`
 
-	User        string   `help:"User name; the groups come from its store." group:"Facts"`
-	Groups      []string `help:"Groups, besides the store's." group:"Facts"`
-	NAS         string   `name:"nas" help:"Name of a NAS." group:"Facts"`
-	OS          string   `name:"os" enum:",windows,linux,macos" default:"" help:"windows, linux or macos." group:"Facts"`
-	Posture     string   `default:"Pending" help:"Posture status." group:"Facts"`
-	Method      string   `default:"pap" help:"pap, mab or authorize-only." group:"Facts"`
-	Assurance   string   `enum:"none,address-mac,ticket" default:"none" help:"Strength of the agent's binding." group:"Facts"`
-	MAC         string   `name:"mac" help:"MAC of the endpoint." group:"Facts"`
-	TunnelGroup string   `help:"Tunnel group of a VPN." group:"Facts"`
-	PortType    string   `help:"NAS-Port-Type, such as Virtual or Ethernet." group:"Facts"`
-	Unauthentic bool     `help:"The credentials were not right." group:"Facts"`
+	User        string        `help:"User name; the groups come from its store." group:"Facts"`
+	Groups      []string      `help:"Groups, besides the store's." group:"Facts"`
+	NAS         string        `name:"nas" help:"Name of a NAS." group:"Facts"`
+	OS          string        `name:"os" enum:",windows,linux,macos" default:"" help:"windows, linux or macos." group:"Facts"`
+	Posture     string        `default:"Pending" help:"Posture status." group:"Facts"`
+	Method      string        `default:"pap" help:"pap, mab or authorize-only." group:"Facts"`
+	Assurance   string        `enum:"none,address-mac,ticket" default:"none" help:"Strength of the agent's binding." group:"Facts"`
+	MAC         string        `name:"mac" help:"MAC of the endpoint." group:"Facts"`
+	TunnelGroup string        `help:"Tunnel group of a VPN." group:"Facts"`
+	PortType    string        `help:"NAS-Port-Type, such as Virtual or Ethernet." group:"Facts"`
+	Unauthentic bool          `help:"The credentials were not right." group:"Facts"`
+	Facts       string        `help:"Facts of a report as JSON, or a whole report: they are judged, and --posture does not count." type:"existingfile" placeholder:"FILE" group:"Facts"`
+	Age         time.Duration `default:"0s" help:"How old they are." group:"Facts"`
 }
 
 // Run explains.
@@ -45,7 +50,38 @@ func (c *explainCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	return c.print(snap.Authz.Explain(in))
+	q := policy.Question{Posture: posture.Input{Session: *in}, Held: c.Facts == ""}
+	if c.Facts != "" {
+		if err := c.facts(&q.Posture); err != nil {
+			return err
+		}
+	}
+	return c.print(snap.Explain(in.Time, q))
+}
+
+// facts reads the file: the facts of a report, or the report that holds them.
+func (c *explainCmd) facts(in *posture.Input) error {
+	text, err := os.ReadFile(c.Facts)
+	if err != nil {
+		return err
+	}
+	var r report.Report
+	if err := decodeStrictly(text, &r); err != nil || r.V == 0 {
+		if err := decodeStrictly(text, &r.Facts); err != nil {
+			return fmt.Errorf("--facts %s: neither a report nor its facts: %w", c.Facts, err)
+		}
+	}
+	in.Facts, in.FactsAt = &r.Facts, in.Session.Time.Add(-c.Age)
+	if r.System.OS != "" {
+		in.System, in.Session.OS = &r.System, r.System.OS
+	}
+	return nil
+}
+
+func decodeStrictly(text []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(to)
 }
 
 func (c *explainCmd) input(snap *policy.Snapshot) (*authz.Input, error) {
@@ -84,18 +120,29 @@ func (c *explainCmd) running() error {
 			return printLines(line)
 		}
 		var answer struct {
+			Why         *policy.Why       `json:"why"`
 			Explanation authz.Explanation `json:"explanation"`
 		}
 		if err := json.Unmarshal(line, &answer); err != nil {
 			return fmt.Errorf("an answer that is not JSON: %w", err)
 		}
+		if answer.Why != nil {
+			return c.print(answer.Why)
+		}
 		return c.print(answer.Explanation)
 	})
 }
 
-func (c *explainCmd) print(x authz.Explanation) error {
+// explanation is what can be shown in both ways.
+type explanation interface {
+	JSON() string
+	Text() string
+}
+
+func (c *explainCmd) print(x explanation) error {
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(x)
+		_, err := fmt.Println(x.JSON())
+		return err
 	}
 	_, err := fmt.Print(x.Text())
 	return err

@@ -40,6 +40,7 @@ type RuleTrace struct {
 	When      string      `json:"when,omitempty"`
 	Result    string      `json:"result"`
 	Error     string      `json:"error,omitempty"`
+	Why       string      `json:"why,omitempty"` // why it does not match: the first part that does not hold
 	Parts     []expr.Part `json:"parts,omitempty"`
 }
 
@@ -104,8 +105,28 @@ func (r *rule) trace(in *Input) (RuleTrace, bool) {
 		t.Result = Failed
 	case trace.Holds:
 		t.Result = Matched
+	default:
+		t.Why = whyNot(trace.Parts)
 	}
 	return t, trace.Holds
+}
+
+// whyNot is the first part that does not hold, with what it read.
+func whyNot(parts []expr.Part) string {
+	for _, p := range parts {
+		if p.Value != "false" {
+			continue
+		}
+		var read []string
+		for _, r := range p.Read {
+			read = append(read, r.Name+" is "+r.Value)
+		}
+		if len(read) == 0 {
+			return p.Text + " does not hold"
+		}
+		return p.Text + " does not hold: " + strings.Join(read, ", ")
+	}
+	return ""
 }
 
 // alternatives tries every single change worth trying, in the order in which variables
@@ -211,6 +232,9 @@ func (r *RuleTrace) text(b *strings.Builder, number int) {
 	fmt.Fprintf(b, "  %d. %s%s -> %s: %s%s\n", number, kind, r.Rule, r.Profile, r.Result, at(r.Pos))
 	if r.When != "" {
 		fmt.Fprintf(b, "     %s\n", strings.Join(strings.Fields(r.When), " "))
+	}
+	if r.Why != "" && r.Result == NotMatched {
+		fmt.Fprintf(b, "     because %s\n", r.Why)
 	}
 	if r.Error != "" {
 		fmt.Fprintf(b, "     error: %s\n", r.Error)

@@ -145,7 +145,7 @@ func (c *compiler) vlan(written config.Text, path string) {
 // text wants at most so many octets, and none that only a machine could have written.
 func (c *compiler) text(written config.Text, octetsMax int, path string) {
 	if len(written.Value) > octetsMax {
-		c.fault(written.Pos, path, fmt.Sprintf("%d octets, at most %d fit", len(written.Value), octetsMax), "")
+		c.fault(written.Pos, path, fmt.Sprintf("%d octets, at most %d fit", len(written.Value), octetsMax), "it has to fit into one attribute: shorten it")
 	}
 	if strings.ContainsFunc(written.Value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		c.fault(written.Pos, path, "a control character stands in the value", "")

@@ -94,9 +94,12 @@ func plain(message string) (words, hint string) {
 		return "this is not a regular expression (RE2 syntax)", ""
 	}
 	if m == nil {
+		if strings.Contains(message, "expected type 'bool'") {
+			hint = "compare it with something, or join only what is true or false"
+		}
 		message = strings.TrimPrefix(message, "type ")
 		message = strings.ReplaceAll(message, "'bool'", "true or false")
-		return strings.ReplaceAll(strings.ReplaceAll(message, "'string'", "a text"), "'int'", "a number"), ""
+		return strings.ReplaceAll(strings.ReplaceAll(message, "'string'", "a text"), "'int'", "a number"), hint
 	}
 	function, args := m[1], m[2]
 	if symbol, ok := operators.FindReverse(function); ok && symbol != "" {
@@ -109,6 +112,9 @@ func plain(message string) (words, hint string) {
 	kinds := strings.Split(strings.TrimSuffix(args, ")"), ", ")
 	if slices.Contains(kinds, "list(string)") {
 		hint = `to look for a group: "name" in session.groups`
+	}
+	if slices.Contains(kinds, "int") && slices.Contains(kinds, "string") {
+		hint = "a number stands without quotes, a text in quotes"
 	}
 	for i := range kinds {
 		kinds[i] = typeWord(kinds[i])

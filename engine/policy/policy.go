@@ -42,7 +42,7 @@ func Load(path string) (*Snapshot, config.Warnings, config.Faults) {
 	s := &Snapshot{Config: c, Revision: c.Revision()}
 	first := faults
 	add := func(w config.Warnings, f config.Faults) {
-		warnings, faults = append(warnings, w...), append(faults, news(first, f)...)
+		warnings, faults = append(warnings, w...), append(faults, news(c, first, f)...)
 	}
 	book, f := compileRecipes(c)
 	add(nil, f)
@@ -74,9 +74,9 @@ func Load(path string) (*Snapshot, config.Warnings, config.Faults) {
 
 // news is what of later faults is not the consequence of earlier ones: a value that was
 // refused when it was read is wrong for those who use it, too.
-func news(earlier, later config.Faults) config.Faults {
+func news(c *config.Config, earlier, later config.Faults) config.Faults {
 	return slices.DeleteFunc(later, func(f config.Fault) bool {
-		return slices.ContainsFunc(earlier, func(e config.Fault) bool {
+		return c.Misspelt(f.Path) || slices.ContainsFunc(earlier, func(e config.Fault) bool {
 			return f.Path != "" && f.Path == e.Path || !f.Pos.IsZero() && f.Pos == e.Pos
 		})
 	})

@@ -266,12 +266,17 @@ func (t *testRun) report(now time.Time, one *config.Step, path string) bool {
 		b.Key, b.Seq = []byte("policy test"), 0
 		b.Assurance = assurances[t.test.Given.Assurance]
 	}
+	observed, fault := facts(one.Report)
+	if fault != nil {
+		t.fault(fault.Pos, path+".report.facts", ": "+fault.Message, fault.Hint)
+		return false
+	}
 	t.reports++
 	hash := sha256.Sum256(binary.BigEndian.AppendUint64(nil, t.reports))
 	in := step.ReportInput{
 		Report: &report.Report{
-			V: report.Version, Seq: b.Seq + 1, Nonce: b.Nonce, Trigger: report.TriggerEvent,
-			Agent: report.Agent{Name: "policy test"}, System: report.System{OS: t.test.Given.OS}, Facts: facts(one.Report),
+			V: report.Version, Seq: b.Seq + 1, Nonce: b.Nonce, Trigger: one.Report.Trigger,
+			Agent: report.Agent{Name: "policy test", Kind: one.Report.Kind}, System: report.System{OS: t.test.Given.OS}, Facts: observed,
 		},
 		Hash: hash[:], Key: b.Key, Nonce: b.Nonce, DecisionID: "policy-test",
 	}
@@ -287,25 +292,6 @@ func (t *testRun) report(now time.Time, one *config.Step, path string) bool {
 
 var assurances = map[string]sessions.Assurance{
 	sessions.Unbound.String(): sessions.Unbound, sessions.AddressMAC.String(): sessions.AddressMAC, sessions.Ticket.String(): sessions.Ticket,
-}
-
-func facts(r *config.StepReport) report.Facts {
-	if r.USB == nil && r.USBError == "" {
-		return report.Facts{}
-	}
-	u := &report.USB{Error: r.USBError, Devices: []report.USBDevice{}}
-	if r.USB != nil {
-		for i, d := range *r.USB {
-			port := d.Port
-			if port == "" {
-				port = fmt.Sprintf("1-%d", i+1)
-			}
-			u.Devices = append(u.Devices, report.USBDevice{
-				Port: port, VID: d.VID, PID: d.PID, Serial: d.Serial, Ifaces: d.Ifaces, State: d.State,
-			})
-		}
-	}
-	return report.Facts{USB: u}
 }
 
 // why says in one line what led to where the session is.

@@ -66,10 +66,19 @@ func (n *node) reasons(j *judgement, negated bool, out []string) []string {
 	return out
 }
 
+// listed shows each condition of a compound, and what it compared.
 func (n *node) listed(j *judgement, out []Part) []Part {
 	if n.join == 0 {
 		k := j.condition(n.at)
-		return append(out, Part{Of: n.name, What: "condition", Have: k.verdict.String(), Want: "pass", Result: k.verdict.String()})
+		out = append(out, Part{Of: n.name, What: "condition", Have: k.verdict.String(), Want: "pass", Result: k.verdict.String()})
+		for _, p := range j.policy.conditions[n.at].parts(j) {
+			if len(out) >= partsMax {
+				break
+			}
+			p.Of = n.name + ", " + p.Of
+			out = append(out, p)
+		}
+		return out
 	}
 	for _, p := range n.parts {
 		out = p.listed(j, out)

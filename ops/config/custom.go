@@ -27,6 +27,7 @@ func init() { // a variable's value may not refer to itself, and these come back
 		reflect.TypeFor[[]netip.Prefix](): decodePrefixes,
 		reflect.TypeFor[DACL]():           decodeDACL,
 		reflect.TypeFor[[]Attribute]():    decodeAttributes,
+		reflect.TypeFor[Raw]():            decodeRaw,
 	}
 }
 

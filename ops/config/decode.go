@@ -270,7 +270,7 @@ func kindOf(n ast.Node) string {
 // list of what is valid.
 func (d *decoder) unknownHint(key, path string, valid []string) string {
 	if near := Nearest(key, valid); near != "" {
-		d.meant[join(path, near)] = true
+		d.meant[join(path, near)], d.meant[path] = true, true
 		return `did you mean "` + near + `"?`
 	}
 	if d.schema == nil {

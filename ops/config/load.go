@@ -37,6 +37,7 @@ func Load(path string) (*Config, Warnings, Faults) {
 	l.check()
 	l.config.Sources = l.sources
 	l.config.lines = l.lines
+	l.config.meant = d.meant
 	warnings := Warnings(l.withSource(l.warnings))
 	return l.config, warnings, l.reported()
 }
@@ -55,6 +56,10 @@ func (c *Config) Revision() string {
 func (c *Config) Fault(pos Pos, path, message, hint string) Fault {
 	return Fault{Pos: pos, Path: path, Message: message, Hint: hint, Source: sourceLine(c.lines, pos)}
 }
+
+// Misspelt says that a key of path, or path itself, was written wrong in a way that told
+// what was meant: that is missing is then no news.
+func (c *Config) Misspelt(path string) bool { return c.meant[path] }
 
 // WithSource fills in the lines that faults of a later stage are about, and sorts them.
 func (c *Config) WithSource(faults Faults) Faults {

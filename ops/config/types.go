@@ -13,6 +13,7 @@ type Config struct {
 	Sources []Source `key:"-"` // every file that was read, in order
 
 	lines map[string][]string // of those files, for messages
+	meant map[string]bool     // paths of keys that somebody misspelt, and of what holds them
 
 	Appliance     Appliance     `key:"appliance,required"`
 	Listen        Listen        `key:"listen"`

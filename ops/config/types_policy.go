@@ -133,6 +133,9 @@ type StepReport struct {
 	Pos      Pos
 	USB      *[]StepUSB `key:"usb"` // absent: the agent did not collect it
 	USBError string     `key:"usb-error"`
+	Facts    Raw        `key:"facts"` // other facts, with the names that agents use: {services: {items: [{name: ssh, state: running}]}}
+	Kind     string     `key:"kind" one:"agent|temporal"`
+	Trigger  string     `key:"trigger" default:"event" one:"initial|event|periodic|remediated"`
 }
 
 // StepUSB is one USB device of a test's report.
