@@ -130,7 +130,6 @@ func (c *contest) add(ctx context.Context, name string, server *Server, s *Scena
 // play gives every lane its turns, round by round. The order changes from round to
 // round, so that none has always the same neighbour.
 func (c *contest) play(ctx context.Context) error {
-	c.spare = time.Duration(retryShare * float64(c.how.Turn) * float64(c.how.Rounds*len(c.lanes)))
 	for round := range c.how.Rounds {
 		for i := range c.lanes {
 			l := c.lanes[(i+round)%len(c.lanes)]
@@ -150,6 +149,8 @@ func (c *contest) turn(ctx context.Context, l *lane) error {
 	if err := l.server.thaw(); err != nil {
 		return err
 	}
+	// Each turn adds to what retries may take, so that the first ones do not use it up.
+	c.spare += time.Duration(retryShare * float64(c.how.Turn))
 	var best *Result
 	for try := range triesMax {
 		if try > 0 && c.spare < c.how.Turn {
@@ -227,3 +228,4 @@ func allocs(r *Result) float64    { return r.Inside.Allocs }
 func p50(r *Result) float64       { return float64(r.Latency.P50) / 1000 }
 func p99(r *Result) float64       { return float64(r.Latency.P99) / 1000 }
 func generator(r *Result) float64 { return r.Used.Generator }
+func toDisk(r *Result) float64    { return r.Written }

@@ -176,6 +176,13 @@ func (f *Flooded) sent() uint64 {
 	return f.Sent
 }
 
+func (f *Flooded) answered() uint64 {
+	if f == nil {
+		return 0
+	}
+	return f.Answered
+}
+
 func (f *flood) flooded() *Flooded {
 	return &Flooded{Offered: math.Round(f.offered()), Sent: f.sent, Answered: f.answered, Again: f.again, Wrong: f.wrong, Refused: f.refused, Series: f.replies.whole()}
 }

@@ -95,8 +95,7 @@ func (s *Server) writeFreeRADIUS(how Tuning, users int) error {
 	}
 	for n := range users {
 		fmt.Fprintf(&list, "%s Cleartext-Password := %q\n", UserName(n), Password)
-		fmt.Fprintf(&list, "\tCisco-AVPair = \"url-redirect-acl=ACL_WEBAUTH_REDIRECT\",\n")
-		fmt.Fprintf(&list, "\tCisco-AVPair += \"url-redirect=https://127.0.0.1:8443/portal/gateway?sessionId=be0000000000000000000000&ticket=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n\n")
+		fmt.Fprintf(&list, "\tClass = 0x%x,\n\tCisco-AVPair = %q,\n\tCisco-AVPair += %q\n\n", redirectClass, redirectPairs[0], redirectPairs[1])
 	}
 	return errors.Join(s.write("radiusd.conf", conf.String()), s.write("users", list.String()),
 		s.write("dictionary", "$INCLUDE /usr/share/freeradius/dictionary\n"))

@@ -15,11 +15,15 @@ import (
 // vendorCisco is Cisco's number, for Cisco-AVPair.
 const vendorCisco = 9
 
-// redirectPairs are what an answer that redirects says, as long as the appliance's own.
+// redirectPairs and redirectClass are what an answer that redirects says, octet for octet
+// as long as the appliance's own. It has a Message-Authenticator besides, which the peers
+// are spared.
 var redirectPairs = []string{
 	"url-redirect-acl=ACL_WEBAUTH_REDIRECT",
-	"url-redirect=https://127.0.0.1:8443/portal/gateway?sessionId=be0000000000000000000000&ticket=AAAAAAAAAAAAAAAAAAAAAAAAAAA",
+	"url-redirect=https://127.0.0.1:58443/portal/gateway?sessionId=be0000000000000000000000&portal=client-provisioning&action=cpp&ticket=AAAAAAAAAAAAAAAAAAAAAAAAAAA",
 }
+
+const redirectClass = "SP:be0000000000000000000000"
 
 // ServeLayeh runs the RADIUS server of the Go library layeh.com/radius on loopback until
 // ctx ends: it looks a user up, compares the password and answers with a redirect. It
@@ -36,6 +40,7 @@ func ServeLayeh(ctx context.Context, out io.Writer, users int) error {
 			code = layeh.CodeAccessAccept
 		}
 		reply := r.Response(code)
+		_ = rfc2865.Class_AddString(reply, redirectClass)
 		for _, text := range redirectPairs {
 			pair := append([]byte{1, byte(len(text) + 2)}, text...)
 			if a, err := layeh.NewVendorSpecific(vendorCisco, pair); err == nil {

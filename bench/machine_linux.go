@@ -81,6 +81,7 @@ func readUsage(pid, cpu, ours int) (u usage) {
 	u.self = processTime(os.Getpid())
 	u.busy, u.steal = cpuTime(cpu)
 	u.near, u.lost = cpuTime(ours)
+	u.written = written(pid)
 	return u
 }
 
@@ -98,6 +99,20 @@ func processTime(pid int) time.Duration {
 	user, _ := strconv.ParseInt(fields[11], 10, 64)
 	system, _ := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * tick
+}
+
+// written is the octets that a process made the system write to disks.
+func written(pid int) (octets float64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "write_bytes: "); ok {
+			octets, _ = strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return octets
 }
 
 // cpuTime is how long one CPU was busy, interrupts included, and how long the host kept

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -127,8 +128,11 @@ func operations() ([]operation, error) {
 
 // pairs writes what a redirect says.
 func pairs(b *radius.Builder) {
-	b.AVPair("url-redirect-acl", "ACL_WEBAUTH_REDIRECT")
-	b.AVPair("url-redirect", "https://127.0.0.1:8443/portal/gateway?sessionId=be0000000000000000000000&ticket=AAAAAAAAAAAAAAAAAAAAAAAAAAA")
+	b.Text(radius.Class, redirectClass)
+	for _, text := range redirectPairs {
+		name, value, _ := strings.Cut(text, "=")
+		b.AVPair(name, value)
+	}
 }
 
 func answers(key *radius.Key, request []byte, login bool) func(int) error {

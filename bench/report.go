@@ -32,11 +32,13 @@ type Report struct {
 // LaneReport is one server with one scenario, over all rounds.
 type LaneReport struct {
 	Name      string    `json:"name"`
-	Rate      Spread    `json:"rate"`       // answers a second
-	ServerCPU Spread    `json:"server_us"`  // microseconds an answer
-	P50       Spread    `json:"p50_ms"`     // milliseconds
-	P99       Spread    `json:"p99_ms"`     // milliseconds
-	Generator Spread    `json:"generator"`  // share of its CPU
+	Rate      Spread    `json:"rate"`      // answers a second
+	ServerCPU Spread    `json:"server_us"` // microseconds an answer
+	P50       Spread    `json:"p50_ms"`    // milliseconds
+	P99       Spread    `json:"p99_ms"`    // milliseconds
+	Generator Spread    `json:"generator"` // share of its CPU
+	Written   Spread    `json:"written"`   // octets to disks, an answer
+	Reply     int       `json:"reply_octets"`
 	Dirty     int       `json:"dirty"`      // turns that count although others disturbed them
 	Tries     int       `json:"tries"`      // turns altogether, those taken again included
 	Again     uint64    `json:"sent_again"` // requests retransmitted
@@ -47,7 +49,7 @@ type LaneReport struct {
 func (l *lane) report() LaneReport {
 	p := LaneReport{
 		Name: l.name, Rate: spreadOf(l.of(rate)), ServerCPU: spreadOf(l.of(serverCPU)), P50: spreadOf(l.of(p50)), P99: spreadOf(l.of(p99)),
-		Generator: spreadOf(l.of(generator)), Tries: l.tries, Turns: l.turns,
+		Generator: spreadOf(l.of(generator)), Written: spreadOf(l.of(toDisk)), Reply: l.turns[len(l.turns)-1].Reply, Tries: l.tries, Turns: l.turns,
 	}
 	for _, r := range l.turns {
 		if dirty(r) {
@@ -177,10 +179,10 @@ func (r *Report) table(out io.Writer) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "\nmedian [least..most] of %d turns of %g s\tanswers/s\tserver CPU us\tp50 ms\tp99 ms\tgenerator\tdirty\ttries\tsent again\tlost\n", r.Rounds, r.Turn)
+	fmt.Fprintf(w, "\nmedian [least..most] of %d turns of %g s\tanswers/s\tserver CPU us\tp50 ms\tp99 ms\tgenerator\tdisk octets\treply octets\tdirty\ttries\tsent again\tlost\n", r.Rounds, r.Turn)
 	for _, l := range r.Lanes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.0f%%\t%d\t%d\t%d\t%d\n", l.Name, l.Rate.format("%.0f"), l.ServerCPU.format("%.2f"),
-			l.P50.format("%.2f"), l.P99.format("%.2f"), l.Generator.Median*100, l.Dirty, l.Tries, l.Again, l.Lost)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.0f%%\t%.0f\t%d\t%d\t%d\t%d\t%d\n", l.Name, l.Rate.format("%.0f"), l.ServerCPU.format("%.2f"),
+			l.P50.format("%.2f"), l.P99.format("%.2f"), l.Generator.Median*100, l.Written.Median, l.Reply, l.Dirty, l.Tries, l.Again, l.Lost)
 	}
 	return w.Flush()
 }

@@ -33,13 +33,17 @@ type Result struct {
 	First   float64 `json:"first"` // share of requests answered without being sent again
 	// ServerCPU is microseconds of the server for each answer, 0 where it was not started
 	// here. In JSON it is in seconds.
-	ServerCPU float64   `json:"-"`
-	Inside    *Inside   `json:"inside"`   // of an appliance that was started here, else nil
-	Storm     *Flooded  `json:"storm"`    // what went on beside the load, or nil
-	Phases    []Phase   `json:"phases"`   // of a day, in order
-	Knee      *Knee     `json:"knee"`     // of a ramp or an overload, or nil
-	Overload  *Overload `json:"overload"` // or nil
-	Missed    []string  `json:"missed"`   // objectives, in words
+	ServerCPU float64 `json:"-"`
+	// Written is octets to disks for each answer, by a server that was started here; Reply is
+	// the octets of an answer.
+	Written  float64   `json:"written_per_answer"`
+	Reply    int       `json:"reply_octets"`
+	Inside   *Inside   `json:"inside"`   // of an appliance that was started here, else nil
+	Storm    *Flooded  `json:"storm"`    // what went on beside the load, or nil
+	Phases   []Phase   `json:"phases"`   // of a day, in order
+	Knee     *Knee     `json:"knee"`     // of a ramp or an overload, or nil
+	Overload *Overload `json:"overload"` // or nil
+	Missed   []string  `json:"missed"`   // objectives, in words
 
 	histogram *hdrhistogram.Histogram
 }
@@ -132,6 +136,9 @@ func (r *Result) Table(out io.Writer) error {
 	if r.ServerCPU > 0 {
 		row("server", "%.1f us of CPU an answer; %.0f%% of a CPU, others on it %.0f%%, steal %.0f%%; generator %.0f%%, others %.0f%%",
 			r.ServerCPU, r.Used.Server*100, r.Used.Foreign*100, r.Used.Steal*100, r.Used.Generator*100, r.Used.Beside*100)
+	}
+	if r.Written > 0 {
+		row("disk", "%.1f octets written for each answer", r.Written)
 	}
 	if r.Inside != nil {
 		row("inside", "%s", r.Inside.words(unit))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -194,6 +195,10 @@ func (a *attack) measure(ctx context.Context) (*Result, error) {
 	}
 	if r.Inside, err = inside.until(ctx, t.Datagrams+t.Garbage+r.Storm.sent()); err != nil {
 		return nil, err
+	}
+	r.Reply = t.replyOctets()
+	if a.t.PID != 0 && t.Answered > 0 {
+		r.Written = math.Round(r.Used.written/float64(t.Answered+r.Storm.answered())*10) / 10
 	}
 	if a.t.PID != 0 && t.Answered > 0 && a.flood == nil {
 		r.ServerCPU = float64(r.Used.serverTime) / float64(time.Microsecond) / float64(t.Answered)

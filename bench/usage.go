@@ -20,6 +20,7 @@ type usage struct {
 	process, self time.Duration
 	busy, steal   time.Duration // of the server's CPU
 	near, lost    time.Duration // the same of the generator's
+	written       float64       // octets that the process made the system write to disks
 }
 
 // Used is the use of CPU during a run, as shares of one CPU. A kernel without
@@ -33,6 +34,7 @@ type Used struct {
 	Beside    float64 `json:"beside"`    // all else on the generator's CPU, and what the host took from it
 
 	serverTime time.Duration
+	written    float64 // octets to disks, by the server
 }
 
 func (before usage) until(after usage) Used {
@@ -46,6 +48,6 @@ func (before usage) until(after usage) Used {
 		Server: share(server), Generator: share(after.self - before.self),
 		Foreign: share(after.busy - before.busy - server), Steal: share(after.steal - before.steal),
 		Beside:     share(after.near - before.near - (after.self - before.self) + after.lost - before.lost),
-		serverTime: server,
+		serverTime: server, written: max(0, after.written-before.written),
 	}
 }
