@@ -2,6 +2,7 @@
 # make test   everything, with the real peers that Debian has (see .ci/deps)
 # make lint   gofmt, vet for every system, the house rules
 # make test-usb  the agent on Debian's kernel in QEMU: sticks, hubs, a keyboard; needs apt-get
+# make packages  .deb and .rpm of agent and appliance, into dist/
 # make fuzz   every fuzz target for FUZZTIME each
 # make bench  the Go benchmarks
 # make bench-policy   an assessment, a decision, a reload of a large site, each held against its target
@@ -16,7 +17,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean
+.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages
 
 all: build
 
@@ -67,6 +68,15 @@ bench-sessions:
 
 bench-coa: build
 	$(GO) build -o bin/push ./bench/push && ./bin/push
+
+# A version that packages understand: the tag or commit after 0.
+NFPM            = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
+PACKAGE_VERSION = $(if $(filter v%,$(VERSION)),$(VERSION:v%=%),0.0.0~git$(shell git rev-list --count HEAD).$(shell git rev-parse --short HEAD))
+packages: build
+	mkdir -p dist
+	for p in agent appliance; do for kind in deb rpm; do \
+		ARCH=$(shell $(GO) env GOARCH) PACKAGE_VERSION=$(PACKAGE_VERSION) $(GO) run $(NFPM) package --config ops/deploy/packages/$$p.yaml --packager $$kind --target dist/ || exit 1; \
+	done; done
 
 clean:
 	rm -rf bin dist

@@ -42,6 +42,8 @@ type daemon struct {
 	client   *uplink.Client
 	surveyor *collect.Surveyor
 	usb      *remedy.USB
+	gate     *remedy.Strict
+	ruled    ruling // by which USB storage is handled; the loop\'s own
 	list     *remedy.List
 	status   *statusFile
 	voice    *voice
@@ -95,6 +97,9 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 	if once {
 		me.Kind = "temporal"
 	}
+	if d.gate, err = remedy.LoadStrict(opts.Sysroot, dir, boot); err != nil {
+		return nil, err
+	}
 	system := collect.System(opts.Sysroot)
 	if d.client, err = newClient(opts, dir, me, system, boot); err != nil {
 		return nil, err
@@ -104,7 +109,7 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
 	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
 	d.core = core.New(core.Config{Agent: me, System: system, BootID: boot, Heartbeat: opts.Heartbeat, Once: once,
-		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Seed: rand.Uint64()})
+		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Observe: opts.USBMode == report.USBObserve, Seed: rand.Uint64()})
 	d.newLink()
 	return d, nil
 }
@@ -212,6 +217,7 @@ func (d *daemon) wind() {
 	d.abandon()
 	d.work.Wait()
 	d.voice.wait()
+	d.strict(false, nil) // without an agent nothing would get in at all
 	d.status.stop(d.core.View(), d.list.Entries())
 }
 
@@ -221,14 +227,16 @@ func (d *daemon) step(ev core.Event) {
 		d.do(e)
 	}
 	d.reflex.Store(d.core.Reflex())
+	d.rule()
 	d.status.update(d.core.View(), d.list.Entries())
 }
 
-// appeared is told of a new storage interface before anybody looks. When the policy would
-// have it blocked, that is not waited for.
-func (d *daemon) appeared(iface string) {
+// appeared is told of a new interface before anybody looks. In strict mode it may be let
+// in. One with storage that the policy would have blocked is blocked without waiting.
+func (d *daemon) appeared(iface string, storage bool) {
+	d.admit(iface)
 	action := d.reflex.Load()
-	if action == nil {
+	if action == nil || !storage {
 		return
 	}
 	d.striking.Add(1)
@@ -371,14 +379,17 @@ func (d *daemon) act(ctx context.Context, e core.Run) report.ActionResult {
 	d.acting.Lock()
 	defer d.acting.Unlock()
 	outcome := remedy.Outcome{Result: remedy.Refused, Detail: "this agent does not know the action " + a.Verb}
-	switch a.Verb {
-	case report.VerbUSBBlock:
+	observed, observing := d.observing(a.Verb)
+	switch {
+	case observing:
+		outcome = observed
+	case a.Verb == report.VerbUSBBlock:
 		if inv := d.seen.Load(); e.Reflex && inv != nil {
 			outcome = d.usb.BlockSeen(ctx, a.Allow, *inv)
 		} else {
 			outcome = d.usb.Block(ctx, a.Allow)
 		}
-	case report.VerbUSBUnblock:
+	case a.Verb == report.VerbUSBUnblock:
 		outcome = d.usb.Unblock(ctx)
 	}
 	d.log.Info("action ended", "verb", a.Verb, "id", a.ID, "result", outcome.Result, "detail", outcome.Detail, "took", time.Since(begun))

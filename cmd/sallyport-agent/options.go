@@ -30,6 +30,8 @@ type options struct {
 	NameRule      []string `help:"Name the appliance may have: posture.example.com or *.example.com." placeholder:"NAME"`
 	TrustFirstUse bool     `help:"Trust the first appliance met, and from then on that one alone."`
 
+	USBMode string `name:"usb-mode" enum:",observe,reactive,strict" default:"" help:"observe: never block; reactive: block what appears; strict: let nothing new in but hubs, keyboards and what is allowed. Without it the appliance's policy says." placeholder:"MODE"`
+
 	Heartbeat time.Duration `help:"Report at least this often, instead of when the appliance says." placeholder:"DURATION"`
 	Mac       []string      `help:"Claim with these MAC addresses instead of the machine's." placeholder:"MAC"`
 	IP        []string      `name:"ip" help:"Claim with these addresses instead of the machine's." placeholder:"ADDRESS"`

@@ -3,6 +3,7 @@ package usbtest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -203,6 +204,49 @@ func (w *world) again() {
 	w.arguments = w.a.agentArguments(w.m, w.session)
 	w.compliant(since)
 	w.m.wait("full access", func() bool { return w.session.Authorization().Full() })
+}
+
+// strict: nothing gets a driver before the agent has looked. A hub and the keyboard behind
+// it come through, a stick never does; when the agent ends the kernel is as it was.
+func (w *world) strict() {
+	w.m.do("end", fmt.Sprint(int(syscall.SIGTERM)))
+	since := time.Now()
+	w.m.do("start", append(slices.Clone(w.arguments), "--usb-mode", "strict")...)
+	w.compliant(since)
+	w.m.qmpDo("device_add", args{"driver": "usb-hub", "id": "gatehub", "bus": "hc.0", "port": "3"})
+	w.m.qmpDo("device_add", args{"driver": "usb-kbd", "id": "gatekbd", "bus": "hc.0", "port": "3.1"})
+	s := w.m.newStick("strict", "3.2", false)
+	mark := w.m.mark()
+	s.plug()
+	w.m.first(mark, "the stick", storageAdded)
+	w.types(func() {
+		for _, down := range []bool{true, false} {
+			w.m.qmpDo("input-send-event", args{"events": []args{{"type": "key", "data": args{"down": down, "key": args{"type": "qcode", "data": "a"}}}}})
+		}
+	}, "QEMU USB Keyboard")
+	bound := func(e *uevent) bool {
+		return e.Action == "bind" && e.Type == "usb_interface" && strings.HasPrefix(e.Interface, "8/")
+	}
+	if got := append(w.m.since(mark, bound), w.m.since(mark, diskAdded)...); len(got) > 0 {
+		w.Errorf("the stick got through: %v", got[0].uevent)
+	}
+	if now := w.m.authorized(w.m.on(s.serial)); now != "0" {
+		w.Errorf("the stick is authorized: %q", now)
+	}
+	s.pull()
+	w.m.qmpDo("device_del", args{"id": "gatekbd"})
+	w.m.wait("the keyboard is pulled", func() bool { return w.m.gone("gatekbd") })
+	w.m.qmpDo("device_del", args{"id": "gatehub"})
+	w.m.wait("the hub is pulled", func() bool { return w.m.gone("gatehub") })
+	w.m.do("end", fmt.Sprint(int(syscall.SIGTERM)))
+	for _, hub := range w.m.do("glob", "/sys/bus/usb/devices/usb*/interface_authorized_default") {
+		if now := w.m.text(hub); now != "1" {
+			w.Errorf("%s holds %q after the agent", hub, now)
+		}
+	}
+	since = time.Now()
+	w.m.do("start", w.arguments...)
+	w.compliant(since)
 }
 
 // reboot: the machine starts again with a stick in it and nothing blocked; the agent

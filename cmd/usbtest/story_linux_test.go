@@ -55,6 +55,7 @@ func TestAgentOnARealKernel(t *testing.T) {
 		{"data written before is intact", (*world).data},
 		{"crash, un-block", (*world).crash},
 		{"another session", (*world).again},
+		{"strict mode", (*world).strict},
 		{"reboot", (*world).reboot},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -1,17 +1,12 @@
 package report
 
-import "strings"
-
-// AllowedBy says whether a list of vid:pid or vid:pid:serial names the device. Vendor and
-// product are compared without regard to case, as they are hexadecimal; a serial is
-// compared octet by octet and proves nothing, since a device says what it likes.
+// AllowedBy says whether an allow-list names the device; see ParseAllow for its entries.
+// Numbers are compared without regard to case, as they are hexadecimal; a serial octet by
+// octet, and it proves nothing, since a device says what it likes. An entry that cannot be
+// understood allows nothing.
 func (d *USBDevice) AllowedBy(allow []string) bool {
 	for _, entry := range allow {
-		parts := strings.SplitN(entry, ":", 3)
-		if len(parts) < 2 || !strings.EqualFold(parts[0], d.VID) || !strings.EqualFold(parts[1], d.PID) {
-			continue
-		}
-		if len(parts) == 2 || parts[2] == d.Serial {
+		if r, err := parseAllow(entry); err == nil && r.names(d) {
 			return true
 		}
 	}

@@ -131,8 +131,9 @@ func (t *Tree) probe() error {
 	return t.writeProc()
 }
 
-// answer serves one system call asked for as a file: "syncfs PATH", "umount PATH" or
-// "claim NODE". The answer is "ok", "busy" or "unknown".
+// answer serves one system call asked for as a file: "syncfs PATH", "umount PATH",
+// "detach PATH", "kill PATH" (who holds it goes), "end PATH" (who holds it does not listen)
+// or "claim NODE". The answer is "ok", "busy" or "unknown".
 func (t *Tree) answer(name string) error {
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -147,7 +148,15 @@ func (t *Tree) answer(name string) error {
 	switch verb {
 	case "syncfs":
 		said = "ok"
-	case "umount":
+	case "end":
+		said = "ok"
+	case "kill":
+		delete(t.held, arg)
+		said = "ok"
+	case "umount", "detach":
+		if verb == "detach" {
+			delete(t.held, arg)
+		}
 		said = t.umount(arg)
 		if err := t.writeProc(); err != nil {
 			return err

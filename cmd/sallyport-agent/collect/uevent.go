@@ -96,10 +96,10 @@ func parseInterface(s string) (class [3]byte, ok bool) {
 // Storage says whether the event is about an interface whose setting in use is storage.
 func (ev Uevent) Storage() bool { return ev.HasInterface && ev.Interface[0] == classStorage }
 
-// NewStorage is the name of the interface ("2-1:1.0") when the event says that one with
-// storage is new; else empty.
-func (ev Uevent) NewStorage() string {
-	if ev.Action != "add" || ev.DevType != "usb_interface" || !ev.Storage() {
+// NewInterface is the name of the interface ("2-1:1.0") when the event says that one is
+// new; else empty.
+func (ev Uevent) NewInterface() string {
+	if ev.Action != "add" || ev.DevType != "usb_interface" {
 		return ""
 	}
 	return ev.DevPath[strings.LastIndexByte(ev.DevPath, '/')+1:]

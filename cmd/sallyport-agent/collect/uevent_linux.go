@@ -80,7 +80,7 @@ func fromKernel(from unix.Sockaddr) bool {
 	return ok && a.Pid == 0
 }
 
-func watchKernel(ctx context.Context, log *slog.Logger, appeared func(string)) (<-chan struct{}, error) {
+func watchKernel(ctx context.Context, log *slog.Logger, appeared func(string, bool)) (<-chan struct{}, error) {
 	f, err := openUevents()
 	if err != nil {
 		return nil, err
@@ -104,8 +104,8 @@ func watchKernel(ctx context.Context, log *slog.Logger, appeared func(string)) (
 				}
 				return
 			case ev.Concerns():
-				if iface := ev.NewStorage(); iface != "" {
-					appeared(iface)
+				if iface := ev.NewInterface(); iface != "" {
+					appeared(iface, ev.Storage())
 				}
 				log.Debug("uevent", "action", ev.Action, "path", Printable(ev.DevPath), "storage", ev.Storage())
 				changed.raise()

@@ -59,7 +59,7 @@ func TestForgedUevents(t *testing.T) {
 
 func TestWatchStops(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
-	if _, err := WatchUSB(ctx, "/", quiet, func(string) {}); err != nil {
+	if _, err := WatchUSB(ctx, "/", quiet, func(string, bool) {}); err != nil {
 		t.Skipf("no uevent socket here: %v", err)
 	}
 	if _, err := WatchNetwork(ctx, quiet); err != nil {

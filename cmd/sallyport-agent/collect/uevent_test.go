@@ -104,7 +104,7 @@ func TestWatchDirectory(t *testing.T) {
 	var said bytes.Buffer
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	changed, err := WatchUSB(ctx, tree.Root(), slog.New(slog.NewTextHandler(&said, nil)), func(string) {})
+	changed, err := WatchUSB(ctx, tree.Root(), slog.New(slog.NewTextHandler(&said, nil)), func(string, bool) {})
 	must(t, err)
 	if !strings.Contains(said.String(), "instead of the kernel's uevents") {
 		t.Errorf("the log does not say that files are watched: %s", said.String())
@@ -118,7 +118,7 @@ func TestWatchDirectory(t *testing.T) {
 	drain(changed)
 	must(t, tree.Unplug(port))
 	receive(t, "unplug", changed)
-	if _, err := WatchUSB(ctx, filepath.Join(tree.Root(), "nowhere"), quiet, func(string) {}); err == nil {
+	if _, err := WatchUSB(ctx, filepath.Join(tree.Root(), "nowhere"), quiet, func(string, bool) {}); err == nil {
 		t.Error("a directory that is not there is being watched")
 	}
 }

@@ -146,6 +146,29 @@ func Glance(root, iface string) (Device, bool) {
 	return *d, true
 }
 
+// Peek reads what a device is that an interface belongs to, storage or not, and the class
+// of the interface ("03"). False when it is going away.
+func Peek(root, iface string) (report.USBDevice, string, bool) {
+	port, _, ok := strings.Cut(iface, ":")
+	if !ok || port == "" || strings.ContainsAny(iface, "/\\") {
+		return report.USBDevice{}, "", false
+	}
+	dir := filepath.Join(root, usbDevicesDir, port)
+	raw, err := readLimited(filepath.Join(dir, "descriptors"), descriptorMax)
+	if err != nil {
+		return report.USBDevice{}, "", false
+	}
+	classes := map[string]bool{}
+	for _, a := range parseDescriptors(raw) {
+		classes[fmt.Sprintf("%02x/%02x/%02x", a.class, a.sub, a.proto)] = true
+	}
+	d := report.USBDevice{Port: port, VID: Printable(attribute(dir, "idVendor")), PID: Printable(attribute(dir, "idProduct")),
+		Serial: Printable(attribute(dir, "serial")), Product: Printable(attribute(dir, "product")), Ifaces: listed(classes),
+		Connect: connectTypes[attribute(dir, "removable")]}
+	class := attribute(filepath.Join(root, usbDevicesDir, iface), "bInterfaceClass")
+	return d, strings.TrimSpace(class), class != "" && d.VID != ""
+}
+
 const usbDevicesDir = "sys/bus/usb/devices"
 
 // device reads one USB device; nil when it has no storage interface. One that only

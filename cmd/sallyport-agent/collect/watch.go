@@ -26,15 +26,15 @@ func (s signal) raise() {
 // have changed; changes that nobody took yet count as one. It stops with ctx. For this
 // machine ("/") it listens to the kernel's uevents. For any other root it watches the
 // directory kernel/uevents below it, one file an event, and says so in the log. appeared
-// is called, before all else, with the name of each storage interface that is new.
-func WatchUSB(ctx context.Context, root string, log *slog.Logger, appeared func(iface string)) (<-chan struct{}, error) {
+// is called, before all else, with the name of each interface that is new.
+func WatchUSB(ctx context.Context, root string, log *slog.Logger, appeared func(iface string, storage bool)) (<-chan struct{}, error) {
 	if root == "/" || root == "" {
 		return watchKernel(ctx, log, appeared)
 	}
 	return watchDirectory(ctx, filepath.Join(root, "kernel/uevents"), log, appeared)
 }
 
-func watchDirectory(ctx context.Context, dir string, log *slog.Logger, appeared func(string)) (<-chan struct{}, error) {
+func watchDirectory(ctx context.Context, dir string, log *slog.Logger, appeared func(string, bool)) (<-chan struct{}, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func watchDirectory(ctx context.Context, dir string, log *slog.Logger, appeared 
 }
 
 // fileConcerns reads an event's file. One that is gone already may have been anything.
-func fileConcerns(name string, log *slog.Logger, appeared func(string)) bool {
+func fileConcerns(name string, log *slog.Logger, appeared func(string, bool)) bool {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return true
@@ -75,8 +75,8 @@ func fileConcerns(name string, log *slog.Logger, appeared func(string)) bool {
 		log.Warn("an event that cannot be read", "file", name, "error", err)
 		return false
 	}
-	if iface := ev.NewStorage(); iface != "" {
-		appeared(iface)
+	if iface := ev.NewInterface(); iface != "" {
+		appeared(iface, ev.Storage())
 	}
 	log.Debug("uevent", "action", ev.Action, "path", Printable(ev.DevPath), "storage", ev.Storage())
 	return ev.Concerns()

@@ -68,6 +68,7 @@ type Config struct {
 	Heartbeat time.Duration // replaces the appliance's when not zero
 	Once      bool          // one assessment: no waiting for events
 	Holding   bool          // something is blocked from before
+	Observe   bool          // no reflexes: nothing is to be blocked here
 	Session   string        // the last one before this start: nothing redirects to one that is open
 	Seed      uint64        // of the jitter
 }

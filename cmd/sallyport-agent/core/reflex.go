@@ -16,7 +16,7 @@ import (
 
 // reflexive is the policy's mandatory, automatic block, or nil.
 func (a *Agent) reflexive() *report.Action {
-	if a.policy == nil || !a.armed || a.policy.USB != nil && a.policy.USB.Mode == report.USBObserve {
+	if a.policy == nil || !a.armed || a.cfg.Observe || a.policy.USB != nil && a.policy.USB.Mode == report.USBObserve {
 		return nil
 	}
 	for i := range a.policy.Requirements {
@@ -55,6 +55,15 @@ func (a *Agent) reflex() {
 
 // Reflex is the action that the agent may begin by itself now; nil: none.
 func (a *Agent) Reflex() *report.Action { return a.reflexive() }
+
+// Control is how the policy of the session has USB storage handled; nil: it does not say,
+// or there is no session.
+func (a *Agent) Control() *report.USBControl {
+	if a.policy == nil || a.lastSession == "" {
+		return nil
+	}
+	return a.policy.USB
+}
 
 // struck: a device was blocked as it appeared, before anybody could look. It is told as
 // it was seen.

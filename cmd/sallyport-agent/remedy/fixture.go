@@ -39,6 +39,16 @@ func (k fixtureKernel) Sync(m collect.Mount) error { return k.call("syncfs", m.P
 
 func (k fixtureKernel) Unmount(m collect.Mount) error { return k.call("umount", m.Point) }
 
+func (k fixtureKernel) Detach(m collect.Mount) error { return k.call("detach", m.Point) }
+
+func (k fixtureKernel) End(m collect.Mount, kill bool) {
+	verb := "end"
+	if kill {
+		verb = "kill"
+	}
+	_ = k.call(verb, m.Point) // what is left in use is looked at again
+}
+
 func (k fixtureKernel) UnmountElsewhere(map[string]bool) error { return nil }
 
 func (k fixtureKernel) Claim(name string) (func(), error) {

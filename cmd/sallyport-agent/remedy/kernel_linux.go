@@ -144,6 +144,40 @@ func enterAndUnmount(namespace string, mounts []collect.Mount) error {
 	return nil
 }
 
+// Detach: what is written after the last sync is lost with the disk.
+func (linux) Detach(m collect.Mount) error {
+	if top, ok := collect.TopMount(own, m.Point); !ok {
+		return nil
+	} else if top != m.Device {
+		return errors.New("another file system is mounted over it")
+	}
+	fd, err := unix.Open(m.Point, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Syncfs(fd); err != nil {
+		return err
+	}
+	if err := unix.Unmount(m.Point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+		return err
+	}
+	return unix.Syncfs(fd)
+}
+
+// End never ends this process or the first one.
+func (linux) End(m collect.Mount, kill bool) {
+	signal := unix.SIGTERM
+	if kill {
+		signal = unix.SIGKILL
+	}
+	for _, pid := range processes() {
+		if pid > 1 && pid != os.Getpid() && uses("/proc/"+strconv.Itoa(pid), m.Point) {
+			_ = unix.Kill(pid, signal) // it may have ended; what is left in use is looked at again
+		}
+	}
+}
+
 // Claim: the kernel gives an exclusive open of a block device to one holder, and a
 // mount, swap, LVM, md or zfs is one (open(2), O_EXCL on block devices).
 func (linux) Claim(name string) (func(), error) {

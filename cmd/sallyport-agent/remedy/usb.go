@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"sallyport/cmd/sallyport-agent/collect"
@@ -67,6 +68,10 @@ type Kernel interface {
 	// Claim opens a block device by its name in sysfs so that nobody else can use or
 	// mount it until release; ErrBusy when somebody does.
 	Claim(name string) (release func(), err error)
+	// Detach writes a mount out and takes it out of the tree although it is in use.
+	Detach(m collect.Mount) error
+	// End tells the processes with files open below a mount point to end, or ends them.
+	End(m collect.Mount, kill bool)
 	// Holders names some of the processes with files open below a mount point.
 	Holders(m collect.Mount) []string
 }
@@ -80,6 +85,27 @@ type USB struct {
 	tell   func(string) // shows the person a message
 
 	grace, retry, verify time.Duration
+
+	ruling   sync.Mutex // guards what follows
+	busy     string     // what is done when the grace time is over: report.BusyKeep ...
+	patience time.Duration
+}
+
+// SetBusy says how long a person has to close files on a disk that is to be blocked (0: 20 s),
+// and what is done then: report.BusyKeep, BusyKill or BusyDetach; empty: keep.
+func (u *USB) SetBusy(busy string, grace time.Duration) {
+	u.ruling.Lock()
+	defer u.ruling.Unlock()
+	u.busy, u.patience = busy, grace
+}
+
+func (u *USB) rule() (busy string, grace time.Duration) {
+	u.ruling.Lock()
+	defer u.ruling.Unlock()
+	if u.patience > 0 {
+		return u.busy, u.patience
+	}
+	return u.busy, u.grace
 }
 
 // NewUSB works on the machine below root. tell is called with messages for the person.
@@ -246,7 +272,8 @@ var errGone = errors.New("unplugged")
 // is called. d is brought up to date. While files are open the person is told once and
 // has the grace time.
 func (u *USB) quiesce(ctx context.Context, d *collect.Device) (release func(), err error) {
-	deadline := time.Now().Add(u.grace)
+	busy, grace := u.rule()
+	deadline := time.Now().Add(grace)
 	for told := false; ; told = true {
 		release, err = u.settle(*d)
 		if err != nil && !errors.Is(err, ErrBusy) && u.gone(*d) {
@@ -256,12 +283,15 @@ func (u *USB) quiesce(ctx context.Context, d *collect.Device) (release func(), e
 			return release, err
 		}
 		if !time.Now().Before(deadline) {
-			return nil, fmt.Errorf("still in use after %s: %w", u.grace, err)
+			if busy == report.BusyKill || busy == report.BusyDetach {
+				return u.force(ctx, d, busy)
+			}
+			return nil, fmt.Errorf("still in use after %s: %w", grace, err)
 		}
 		if !told {
 			u.log.Warn("USB storage is in use", "port", d.Port, "error", err)
 			u.tell(fmt.Sprintf("%s is being blocked, but it is in use (%v). Close what you have open there: it is tried again for %s.",
-				describe(*d), err, u.grace))
+				describe(*d), err, grace))
 		}
 		select {
 		case <-ctx.Done():

@@ -1,0 +1,122 @@
+package collect
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/windows/registry"
+
+	"sallyport/netio/report"
+)
+
+// plant makes a key of HKLM with values, and takes it away afterwards.
+func plant(t *testing.T, path string, values map[string]any) {
+	t.Helper()
+	k, _, err := registry.CreateKey(registry.LOCAL_MACHINE, path, registry.ALL_ACCESS)
+	if err != nil {
+		t.Skipf("the registry cannot be written here: %v", err)
+	}
+	defer k.Close()
+	t.Cleanup(func() { registry.DeleteKey(registry.LOCAL_MACHINE, path) })
+	for name, value := range values {
+		switch v := value.(type) {
+		case string:
+			err = k.SetStringValue(name, v)
+		case uint32:
+			err = k.SetDWordValue(name, v)
+		case []string:
+			err = k.SetStringsValue(name, v)
+		case []byte:
+			err = k.SetBinaryValue(name, v)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	const path = `SOFTWARE\SallyportTest`
+	plant(t, path, map[string]any{"": "default", "Text": "a", "Number": uint32(4), "List": []string{"x", "y"}, "Raw": []byte{1, 0xff}})
+	for _, c := range []struct{ value, kind, data string }{
+		{"Text", "string", "a"}, {"Number", "number", "4"}, {"List", "strings", "x\ny"}, {"Raw", "binary", "01ff"},
+	} {
+		s := &survey{probe: report.Probe{Registry: []report.RegistryProbe{{Hive: "HKLM", Key: path, Value: c.value}}}}
+		if got := registryItems(context.Background(), s).Items[0]; got.State != report.StatePresent || got.Type != c.kind || got.Data != c.data {
+			t.Errorf("%s: %+v", c.value, got)
+		}
+	}
+	s := &survey{probe: report.Probe{Registry: []report.RegistryProbe{{Hive: "HKLM", Key: path}, {Hive: "HKLM", Key: path, Default: true},
+		{Hive: "HKLM", Key: path, Value: "None"}, {Hive: "HKLM", Key: path + `\None`}}}}
+	got := registryItems(context.Background(), s).Items
+	for i, want := range []string{report.StatePresent, report.StatePresent, report.StateAbsent, report.StateAbsent} {
+		if got[i].State != want {
+			t.Errorf("%d: %+v, want %s", i, got[i], want)
+		}
+	}
+	if got[1].Data != "default" {
+		t.Errorf("%+v", got[1])
+	}
+}
+
+func TestUninstall(t *testing.T) {
+	plant(t, uninstall+`\SallyportTest`, map[string]any{"DisplayName": "Sallyport Test", "DisplayVersion": "1.2", "Publisher": "Us"})
+	s := &survey{probe: report.Probe{Packages: []string{"sallyport*", "no such program"}}}
+	got := packages(context.Background(), s).Items
+	if got[0].State != report.StateInstalled || got[0].Version != "1.2" || got[1].State != report.StateAbsent {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestFirewallProfiles(t *testing.T) {
+	for _, profile := range []string{"DomainProfile", "StandardProfile", "PublicProfile"} {
+		plant(t, firewallDomains+profile, map[string]any{"EnableFirewall": uint32(1)})
+	}
+	if p := firewall(context.Background(), &survey{}).Products[0]; len(p.Profiles) != 3 || p.Profiles[2] != "public on" || p.State == report.StateUnknown {
+		t.Errorf("%+v", p)
+	}
+	plant(t, firewallDomains+"PublicProfile", map[string]any{"EnableFirewall": uint32(0)})
+	if p := firewall(context.Background(), &survey{}).Products[0]; p.State != report.StateOff {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestProcessesAndServices(t *testing.T) {
+	exe, err := os.Executable()
+	must(t, err)
+	s := &survey{probe: report.Probe{Processes: []string{filepath.Base(exe), "no-such.exe"}, Services: []string{"no such service"}}}
+	if got := processes(context.Background(), s).Items; got[0].State != report.StateRunning || got[1].State != report.StateAbsent {
+		t.Errorf("%+v", got)
+	}
+	if got := services(context.Background(), s); got.Error == "" && got.Items[0].State != report.StateAbsent {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSystemFile(t *testing.T) {
+	s := &survey{probe: report.Probe{Files: []report.FileProbe{{Root: report.RootSystem32, Path: "kernel32.dll", Want: []string{report.WantVersion, report.WantSHA256}}}}}
+	if got := files(context.Background(), s).Items[0]; got.State != report.StatePresent || got.Version == "" || len(got.SHA256) != 64 {
+		t.Errorf("%+v", got)
+	}
+	if p := patch(context.Background(), s); p.Build == "" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestBitLockerStates(t *testing.T) {
+	for _, c := range []struct {
+		protection, conversion uint32
+		want                   string
+	}{{1, 1, report.VolumeEncrypted}, {0, 1, report.VolumeSuspended}, {0, 0, report.VolumePlain}, {0, 2, report.VolumePending}, {2, 1, report.VolumeEncrypted}, {0, 4, report.VolumePartly}} {
+		if got := (encryptable{DriveLetter: "C:", ProtectionStatus: c.protection, ConversionStatus: c.conversion}).volume().State; got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+	for state, want := range map[uint32]string{0x41100: report.StateOn, 0x61000: report.StateOn, 0x60000: report.StateOff} {
+		if got := (protector{DisplayName: "x", ProductState: state}).product().State; got != want {
+			t.Errorf("%x: %s", state, got)
+		}
+	}
+}
