@@ -49,10 +49,12 @@ func (t *Table) prepare(some []Update) {
 			p.keys = t.keysOf(u.Session)
 		}
 		p.id = idHash(t.dict.seed, string(u.ID))
-		k := &p.keys
-		sum += t.ids.peek(p.id) + t.acct.peek(k.acct) + t.user.peek(k.user) + t.station.peek(k.calling) + t.address.peek(k.address)
-		for _, key := range k.stations[:k.nStations] {
-			sum += t.station.peek(key)
+		sum += t.ids.peek(p.id)
+		if k := &p.keys; t.later == nil {
+			sum += t.acct.peek(k.acct) + t.user.peek(k.user) + t.station.peek(k.calling) + t.address.peek(k.address)
+			for _, key := range k.stations[:k.nStations] {
+				sum += t.station.peek(key)
+			}
 		}
 	}
 	for i := range some {
@@ -81,5 +83,75 @@ func (x *index) peek(key uint32) uint64 {
 func (t *Table) Expect(n int) {
 	for _, x := range []*index{t.ids, t.acct, t.user, t.station, t.address} {
 		x.expect = n / indexShards * 32 / (loadMax - 1)
+	}
+}
+
+// Filler fills a table that nobody else uses yet. One goroutine finds the sessions and
+// writes their records, another keeps the indexes.
+type Filler struct {
+	t     *Table
+	moves chan []move
+	empty chan []move
+	done  chan struct{}
+}
+
+// move is one change of an index: entry n had the key from, and has the key to.
+type move struct {
+	x           *index
+	from, to, n uint32
+}
+
+// movesAhead is how many pieces of work wait for the second goroutine.
+const movesAhead = 8
+
+// Fill begins. Until Close nobody but the Filler writes, and sessions are found by their
+// ids alone.
+func (t *Table) Fill() *Filler {
+	f := &Filler{t: t, moves: make(chan []move, movesAhead), empty: make(chan []move, movesAhead+2), done: make(chan struct{})}
+	for range movesAhead + 2 {
+		f.empty <- nil
+	}
+	go f.index()
+	return f
+}
+
+// Apply is Table.Apply.
+func (f *Filler) Apply(all []Update) {
+	moves := (<-f.empty)[:0]
+	f.t.later = &moves
+	f.t.Apply(all)
+	f.t.later = nil
+	f.moves <- moves
+}
+
+// Close waits until the indexes are complete.
+func (f *Filler) Close() {
+	close(f.moves)
+	<-f.done
+}
+
+func (f *Filler) index() {
+	defer close(f.done)
+	var sum uint64
+	for moves := range f.moves {
+		for i := range moves {
+			sum += moves[i].x.peek(moves[i].to)
+		}
+		for _, m := range moves {
+			m.x.move(m.from, m.to, m.n)
+		}
+		f.empty <- moves
+	}
+	f.t.coldness = sum
+}
+
+// rehome moves entry n in an index, or has it moved.
+func (t *Table) rehome(x *index, from, to, n uint32) {
+	switch {
+	case from == to:
+	case t.later != nil:
+		*t.later = append(*t.later, move{x, from, to, n})
+	default:
+		x.move(from, to, n)
 	}
 }

@@ -69,10 +69,10 @@ func (t *Table) stationKey(station string) uint32 {
 // rekey moves entry n in the indexes that its words 2 and 3 tell of. The new key is
 // there before the old one goes.
 func (t *Table) rekey(n uint32, e *entry, k *keySet) {
-	t.acct.move(high(e[2]), k.acct, n)
-	t.user.move(low(e[2]), k.user, n)
-	t.station.move(high(e[3]), k.calling, n)
-	t.address.move(low(e[3]), k.address, n)
+	t.rehome(t.acct, high(e[2]), k.acct, n)
+	t.rehome(t.user, low(e[2]), k.user, n)
+	t.rehome(t.station, high(e[3]), k.calling, n)
+	t.rehome(t.address, low(e[3]), k.address, n)
 	e[2], e[3] = halves(k.acct, k.user), halves(k.calling, k.address)
 }
 
@@ -98,9 +98,9 @@ func (t *Table) removeRest(n uint32, e *entry) {
 	}
 	k := t.keysOf(s)
 	for _, key := range k.stations[:k.nStations] {
-		t.station.remove(key, n)
+		t.rehome(t.station, key, 0, n)
 	}
 	if k.address6 != 0 {
-		t.address.remove(k.address6, n)
+		t.rehome(t.address, k.address6, 0, n)
 	}
 }

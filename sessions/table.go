@@ -32,7 +32,9 @@ type Table struct {
 	scratch Scratch // the writer's, for what it reads of its own table
 	record  []byte
 	ahead   [applyAhead]prepared
-	warmth  uint64
+	later   *[]move // changes of indexes that somebody else makes; nil: they are made at once
+
+	warmth, coldness uint64 // what was read only to have it near
 
 	live, ended, changing atomic.Int64
 	posture               [postureStatuses]atomic.Int64
@@ -45,8 +47,9 @@ func NewTable() *Table {
 	t.dict = NewDictionary(maphash.String(t.seed, "ids"))
 	t.entries.memory = newMemory(t, true)
 	t.slabs.memory = t.entries.memory
-	slots := newMemory(t, false)
-	for _, x := range []**index{&t.ids, &t.acct, &t.station, &t.address, &t.user} {
+	t.ids = newIndex(newMemory(t, false))
+	slots := newMemory(t, false) // of the indexes that a Filler keeps
+	for _, x := range []**index{&t.acct, &t.station, &t.address, &t.user} {
 		*x = newIndex(slots)
 	}
 	t.nas.numbers = map[netip.Addr]uint32{}
@@ -121,10 +124,10 @@ func (t *Table) publish(p *prepared, s *Session, record []byte) {
 	t.rekey(n, e, keys)
 	if restIsNew {
 		for _, k := range keys.stations[:keys.nStations] {
-			t.station.add(k, n)
+			t.rehome(t.station, 0, k, n)
 		}
 		if keys.address6 != 0 {
-			t.address.add(keys.address6, n)
+			t.rehome(t.address, 0, keys.address6, n)
 		}
 	}
 	was, is := uint32(e[4]), flagsOf(s)

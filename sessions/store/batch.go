@@ -38,7 +38,7 @@ func (s *Store) Begin() *Batch {
 		b.b.Reset()
 	}
 	b.s, b.last = s, s.last.Load()
-	b.group, b.items = append(b.group[:0], make([]byte, headLen)...), b.items[:0]
+	b.group, b.items = append(b.group[:0], make([]byte, groupHeadLen)...), b.items[:0]
 	return b
 }
 
@@ -121,6 +121,9 @@ func (b *Batch) seal(number uint64) error {
 	}
 	if len(b.items) == 0 {
 		return nil
+	}
+	if t := b.s.pages.table; t != nil {
+		binary.LittleEndian.PutUint32(b.group[headLen:], uint32(t.Len()))
 	}
 	seal(b.group)
 	b.key = numberKey(b.key[:0], prefixGroup, number)

@@ -11,6 +11,7 @@ import (
 //
 //	1 octet   version, 1
 //	4 octets  CRC-32C of the rest
+//	4 octets  how many sessions there were before it, to have room for them at start
 //	...       items: 4 octets of length << 1 | deleted, then a record, or the id of a
 //	          session that is forgotten
 //
@@ -26,6 +27,7 @@ import (
 const (
 	valueVersion = 1
 	headLen      = 5
+	groupHeadLen = headLen + 4
 	pageHeadLen  = headLen + 12
 	itemHeadLen  = 4
 )
@@ -55,6 +57,10 @@ func unseal(value []byte) ([]byte, error) {
 
 // eachItem calls f for the items of an unsealed group.
 func eachItem(b []byte, f func(octets []byte, deleted bool) error) error {
+	if len(b) < groupHeadLen-headLen {
+		return fmt.Errorf("%w: a group of %d octets", errDamaged, len(b))
+	}
+	b = b[groupHeadLen-headLen:]
 	for len(b) > 0 {
 		if len(b) < itemHeadLen {
 			return fmt.Errorf("%w: %d octets at the end", errDamaged, len(b))

@@ -145,7 +145,7 @@ func (s *Store) rewrite(d *disk, t *sessions.Table) error {
 			return err
 		}
 	}
-	if err := setMarks(b, s.dict.Seed(), s.group, t); err != nil {
+	if err := setMarks(b, s.dict.Seed(), s.group); err != nil {
 		return err
 	}
 	const all = 1<<64 - 1
@@ -159,11 +159,11 @@ func (s *Store) rewrite(d *disk, t *sessions.Table) error {
 }
 
 // setMarks writes what a reader has to know first.
-func setMarks(b *pebble.Batch, seed, group uint64, t *sessions.Table) error {
+func setMarks(b *pebble.Batch, seed, group uint64) error {
 	for key, value := range map[string][]byte{
 		keyFormat: []byte(strconv.Itoa(Format)),
 		keySeed:   binary.LittleEndian.AppendUint64(nil, seed),
-		keyGroup:  groupMark(group, t),
+		keyGroup:  binary.LittleEndian.AppendUint64(nil, group),
 	} {
 		if err := b.Set([]byte(key), value, nil); err != nil {
 			return err

@@ -160,7 +160,7 @@ func (in *inspector) group(key, value []byte) error {
 		in.mend(key, nil)
 		return nil
 	}
-	kept, lost := make([]byte, headLen), 0
+	kept, lost := append([]byte(nil), value[:min(groupHeadLen, len(value))]...), 0
 	err = eachItem(body, func(octets []byte, deleted bool) error {
 		if !deleted {
 			if err := in.record(octets, -1); err != nil {

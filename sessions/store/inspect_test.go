@@ -72,7 +72,7 @@ func TestInspectNamesAndRepairDropsJustThat(t *testing.T) {
 		return spoil(v, pageHeadLen+n)
 	}
 	firstOfGroup := func(v []byte) []byte {
-		at := headLen
+		at := groupHeadLen
 		for v[at]&1 != 0 {
 			at += itemHeadLen + int(binary.LittleEndian.Uint32(v[at:])>>1)
 		}

@@ -15,7 +15,7 @@ const migrateRows = 512
 func (s *Store) migrate(d *disk, format int) error {
 	if format < Format {
 		b := d.db.NewBatch()
-		if err := setMarks(b, s.dict.Seed(), s.group, nil); err != nil {
+		if err := setMarks(b, s.dict.Seed(), s.group); err != nil {
 			return err
 		}
 		if err := d.write(s, b, true); err != nil {

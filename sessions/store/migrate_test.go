@@ -120,7 +120,7 @@ func TestFormatOneIsMigrated(t *testing.T) {
 		broken.disk.Store(d)
 		broken.dict = sessions.NewDictionary(7)
 		b := d.db.NewBatch()
-		if err := setMarks(b, 7, 0, nil); err != nil {
+		if err := setMarks(b, 7, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.write(broken, b, true); err != nil {

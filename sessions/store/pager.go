@@ -164,21 +164,12 @@ func (p *pager) trim(s *Store) {
 	}
 	p.begin(s)
 	var from, to [len(prefixGroup) + 8]byte
-	if p.batch.Set([]byte(keyGroup), groupMark(s.group, p.table), nil) != nil ||
+	if p.batch.Set([]byte(keyGroup), binary.LittleEndian.AppendUint64(nil, s.group), nil) != nil ||
 		p.batch.DeleteRange(numberKey(from[:0], prefixGroup, 0), numberKey(to[:0], prefixGroup, p.cut), nil) != nil {
 		p.cut = 0
 		return
 	}
 	p.handOver(s)
-}
-
-// groupMark is the value of m/group: the number, and how many sessions there are.
-func groupMark(group uint64, t *sessions.Table) []byte {
-	b := binary.LittleEndian.AppendUint64(nil, group)
-	if t != nil {
-		b = binary.LittleEndian.AppendUint64(b, uint64(t.Len()))
-	}
-	return b
 }
 
 func (p *pager) handOver(s *Store) {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"sallyport/sessions"
 )
 
@@ -11,7 +13,7 @@ import (
 // called by the calling goroutine for every session that is put into the table, and is
 // valid until it returns. A session that changed since its page was written comes more
 // than once, the newest record last; one that was forgotten since comes too, and is not
-// in the table at the end. A record that cannot be read stops it: no session is left
+// in the table at the end. While it runs sessions are found by their ids alone. A record that cannot be read stops it: no session is left
 // out silently. Call it once, before the first Commit.
 func (s *Store) Restore(t *sessions.Table, each func(*sessions.Session)) error {
 	if err := s.restore(t, &s.pages, false, each); err != nil {
@@ -44,6 +46,12 @@ func (s *Store) load(lenient bool, f func(*sessions.Session) error) error {
 const (
 	pieceSessions = 128
 	piecesAhead   = 8
+
+	expectPages = 8
+	recordMin   = 12 // octets of the shortest record
+
+	// expectMax bounds the room that is made before a session is seen.
+	expectMax = 16 << 20
 )
 
 type piece struct {
@@ -69,9 +77,9 @@ func (s *Store) restore(t *sessions.Table, pages *pager, skip bool, each func(*s
 	if err := t.Adopt(s.dict); err != nil {
 		return err
 	}
-	t.Expect(s.expected)
 	r := &restorer{s: s, disk: s.disk.Load(), pages: pages, skip: skip, full: make(chan *piece, piecesAhead),
 		empty: make(chan *piece, piecesAhead)}
+	t.Expect(r.expected())
 	for range piecesAhead {
 		r.empty <- &piece{scratch: make([]sessions.Scratch, pieceSessions)}
 	}
@@ -87,8 +95,10 @@ func (s *Store) restore(t *sessions.Table, pages *pager, skip bool, each func(*s
 		r.at.err = err
 		r.full <- r.at
 	}()
+	fill := t.Fill()
+	defer fill.Close()
 	for p := range r.full {
-		t.Apply(p.updates)
+		fill.Apply(p.updates)
 		for i := range p.updates {
 			if one := p.updates[i].Session; one != nil && each != nil {
 				each(one)
@@ -100,6 +110,29 @@ func (s *Store) restore(t *sessions.Table, pages *pager, skip bool, each func(*s
 		r.empty <- p
 	}
 	return nil
+}
+
+// expected is how many sessions there were before the newest group, or else are in all
+// pages if some tell for all. Whatever is wrong here is met again, and told, when all is
+// read.
+func (r *restorer) expected() (n int) {
+	it, err := r.disk.db.NewIter(&pebble.IterOptions{LowerBound: []byte(prefixGroup), UpperBound: []byte(prefixReport)})
+	if err != nil {
+		return 0
+	}
+	defer it.Close()
+	if it.SeekLT([]byte(prefixPage)) {
+		if body, err := unseal(it.Value()); err == nil && len(body) >= 4 {
+			n = int(binary.LittleEndian.Uint32(body))
+		}
+	}
+	some := 0
+	for i := range expectPages {
+		if it.SeekGE(pageKey(nil, i*(sessions.Pages/expectPages))) && len(it.Value()) >= pageHeadLen {
+			some += min(int(binary.LittleEndian.Uint32(it.Value()[pageHeadLen-4:])), len(it.Value())/recordMin)
+		}
+	}
+	return min(max(n, some*(sessions.Pages/expectPages)), expectMax)
 }
 
 // all reads the pages, then the groups that are newer than them.

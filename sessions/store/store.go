@@ -3,8 +3,7 @@
 //
 //	m/format   format number, decimal text
 //	m/seed     8 octets: by what ids are spread over pages
-//	m/group    8 octets: number of a group that was there when pages were written last,
-//	           and 8 octets: how many sessions there were, to have room for them at start
+//	m/group    8 octets: number of a group that was there when pages were written last
 //	d/<4>      entry of the dictionary that records refer to
 //	j/<8>      group: the session changes of one commit, see group.go
 //	p/<2>      page: one part of the table, as of one group
@@ -96,8 +95,6 @@ type Store struct {
 	freeMin atomic.Uint64
 	disk    atomic.Pointer[disk]
 	last    atomic.Uint64 // number of the newest report
-
-	expected int // sessions there were when pages were written last
 
 	// The committer's:
 	dict     *sessions.Dictionary
@@ -226,9 +223,6 @@ func (s *Store) readGroup(d *disk) (uint64, error) {
 	v, err := d.get(keyGroup)
 	if len(v) >= 8 {
 		n = max(n, binary.LittleEndian.Uint64(v))
-	}
-	if len(v) >= 16 {
-		s.expected = int(min(binary.LittleEndian.Uint64(v[8:]), 1<<30))
 	}
 	return n, err
 }
