@@ -120,3 +120,36 @@ func TestBitLockerStates(t *testing.T) {
 		}
 	}
 }
+
+// TestUSBByDrivers: what the registry says that the two drivers drive.
+func TestUSBByDrivers(t *testing.T) {
+	if got := USB("/"); got.Error != "" {
+		t.Fatalf("nothing is driven: %+v", got)
+	}
+	plant(t, servicesKey+`USBSTOR\Enum`, map[string]any{"Count": uint32(2), "0": `USB\VID_0781&PID_5581\4C530001`, "1": `USB\VID_0951&PID_16A6\6&1a2b&0&3`})
+	plant(t, servicesKey+`UASPStor\Enum`, map[string]any{"Count": uint32(1), "0": `USB\VID_174C&PID_55AA\MSFT30X`})
+	plant(t, instancesKey+`USB\VID_0781&PID_5581\4C530001`, map[string]any{"LocationInformation": "Port_#0002.Hub_#0001"})
+	got := USB("/")
+	if got.Error != "" || len(got.Devices) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	d := got.Devices[0]
+	if d.Port != "Port_#0002.Hub_#0001" || d.VID != "0781" || d.PID != "5581" || d.Serial != "4C530001" || d.Ifaces[0] != "08/06/50" || d.State != report.USBActive {
+		t.Errorf("%+v", d)
+	}
+	for _, d := range got.Devices[1:] {
+		if d.VID == "0951" && d.Serial != "" || d.VID == "174c" && d.Ifaces[0] != "08/06/62" {
+			t.Errorf("%+v", d)
+		}
+	}
+	r := report.Report{V: report.Version, SessionID: "s", Seq: 1, Nonce: "n", Trigger: report.TriggerEvent, Agent: report.Agent{Name: "a"}, Facts: report.Facts{USB: got.Report()}}
+	body, err := r.Encode()
+	must(t, err)
+	if _, err := report.DecodeReport(body); err != nil {
+		t.Errorf("the appliance would refuse it: %v", err)
+	}
+	plant(t, servicesKey+`USBSTOR\Enum`, map[string]any{"Count": uint32(3)})
+	if got := USB("/"); got.Error == "" {
+		t.Error("a list that is shorter than it says is believed")
+	}
+}
