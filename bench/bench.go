@@ -7,7 +7,15 @@
 //	  load    which request goes when, what a reply settles, what is sent again
 //	          (no sockets, no clock: time and datagrams come in as values)
 //	  wire    the sockets: recvmmsg and sendmmsg, a socket for each source port
-//	  result  counts and histograms: table, JSON
+//	result    counts, histograms and series: table, JSON, a page with plots (page, chart)
+//
+// Beside the load, or instead of it:
+//
+//	flood     requests made beforehand, far more than anybody can answer; a retry storm
+//	knee      open loops at rising rates; overload: ten times the knee
+//	day       whole sessions: gateway (RADIUS, CoA) and agent (claims and reports, HTTPS)
+//	contest   servers in turn (compare, contests), what they come to (report, figure)
+//	inside    what an appliance says of itself; micro: parts of it without sockets
 //
 // Two kinds of load. The closed loop keeps a window of requests outstanding at each
 // source port, and so shows what a server can do at most. The open loop has a request due
@@ -15,8 +23,8 @@
 // latency from the moment the request was due: a server that stalls is charged for every
 // request that it made wait (no coordinated omission).
 //
-// A reply settles its request only if the Response Authenticator, and the
-// Message-Authenticator where there is one, verify. Whatever else arrives is counted by
+// A reply settles its request only if the Response Authenticator verifies; of many replies
+// the Message-Authenticator too (verifier). Whatever else arrives is counted by
 // what it is: of a request that was given up, a second reply, a forgery, unasked.
 //
 // Compare runs servers in turn on the same core with the same generator, and prints

@@ -140,7 +140,7 @@ func (a *attack) knee(ctx context.Context) (*Knee, error) {
 // rampShares are the rates of a ramp, as shares of what the closed loop reached.
 var rampShares = []float64{0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1, 1.1, 1.25}
 
-// ramp goes up to the knee and beyond it; the result is that of the last good rate.
+// ramp goes up to the knee and beyond it; the result is that of nine tenths of it.
 func (a *attack) ramp(ctx context.Context) (*Result, error) {
 	k := &Knee{}
 	var err error
@@ -157,7 +157,7 @@ func (a *attack) ramp(ctx context.Context) (*Result, error) {
 	if k.Rate == 0 {
 		return nil, errors.New("no knee: no rate of the ramp was answered as it should")
 	}
-	r, err := a.at(k.Rate, identifiers, a.s.Time/time.Duration(len(rampShares))).measure(ctx)
+	r, err := a.at(0.9*k.Rate, identifiers, a.s.Time/time.Duration(len(rampShares))).measure(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -68,6 +68,11 @@ func (c *contest) report(f *field) *Report {
 	for _, l := range c.lanes {
 		r.Lanes = append(r.Lanes, l.report())
 	}
+	for _, l := range r.Lanes {
+		if l.Generator.Median >= busy {
+			r.note("the generator was busy with %q, %.0f%% of its CPU: that server may do more than was measured", l.Name, l.Generator.Median*100)
+		}
+	}
 	r.freeradius(f)
 	if f.echo != nil {
 		r.echo(f)

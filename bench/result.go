@@ -31,6 +31,7 @@ type Result struct {
 	Used    Used    `json:"used"`
 	Series  Series  `json:"series"`
 	First   float64 `json:"first"` // share of requests answered without being sent again
+	Last    float64 `json:"last"`  // seconds from the first request to the last answer
 	// ServerCPU is microseconds of the server for each answer, 0 where it was not started
 	// here. In JSON it is in seconds.
 	ServerCPU float64 `json:"-"`
@@ -189,6 +190,9 @@ func (r *Result) packetRows(row func(name, format string, args ...any)) {
 		}
 	}
 	row("latency", "%s", r.Latency)
+	if s.Failover {
+		row("failover", "the last of %d sessions was answered after %.2f s", c.Answered, r.Last)
+	}
 }
 
 // sessionRows are of a scenario that is whole sessions.

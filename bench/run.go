@@ -196,7 +196,7 @@ func (a *attack) measure(ctx context.Context) (*Result, error) {
 	if r.Inside, err = inside.until(ctx, t.Datagrams+t.Garbage+r.Storm.sent()); err != nil {
 		return nil, err
 	}
-	r.Reply = t.replyOctets()
+	r.Reply, r.Last = t.replyOctets(), time.Duration(max(0, t.lastReply-t.begun)).Seconds()
 	if a.t.PID != 0 && t.Answered > 0 {
 		r.Written = math.Round(r.Used.written/float64(t.Answered+r.Storm.answered())*10) / 10
 	}
