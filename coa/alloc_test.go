@@ -15,6 +15,7 @@ import (
 // exchange takes one change through the machine: submitted, sent, acknowledged.
 func exchange(tb testing.TB, m *machine, c *Change, now time.Time, reply []byte) {
 	m.submit(now, c)
+	m.tick(now)
 	if len(m.sends) != 1 {
 		tb.Fatalf("%d datagrams sent", len(m.sends))
 	}

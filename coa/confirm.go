@@ -222,7 +222,6 @@ func (m *machine) confirmed(now time.Time, c *Confirmed) {
 	} else if t := m.tracks[c.Session]; t != nil {
 		m.shown(now, t, c.Sign)
 	}
-	m.pumpDirty(now)
 }
 
 // fetched confirms all that wait for the ACL at that NAS: it asks once and keeps it.

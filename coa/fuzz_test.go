@@ -13,6 +13,7 @@ func FuzzReceive(f *testing.F) {
 	m, c := quick(f)
 	c.Session = "s1"
 	m.submit(began, c)
+	m.tick(began)
 	asked := radius.Authenticator(m.sends[0].pkt[4:20])
 	for _, code := range []radius.Code{radius.CoAACK, radius.CoANAK, radius.DisconnectACK, radius.AccessAccept} {
 		b := radius.Begin(nil, code, m.sends[0].pkt[1])
@@ -29,6 +30,7 @@ func FuzzReceive(f *testing.F) {
 		m, c := quick(t)
 		c.Session = "s1"
 		m.submit(began, c)
+		m.tick(began)
 		asked := radius.Authenticator(m.sends[0].pkt[4:20])
 		m.done()
 		from := netip.AddrPortFrom(c.NAS.Addr.Addr(), port)

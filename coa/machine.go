@@ -39,9 +39,10 @@ type datagram struct {
 	pkt    []byte
 }
 
-// machine decides; it does no I/O. After submit, cancel, confirmed, receive, tick,
-// closeWaiting or closeFlying the rim takes sends, settled, confirmations and events, and
-// then calls done.
+// machine decides; it does no I/O. The rim calls submit, cancel, confirmed and receive as
+// often as there is something, then tick, which lets go what may leave: what leaves together
+// is signed together. Then, or after closeWaiting or closeFlying, it takes sends, settled,
+// confirmations and events, and calls done.
 type machine struct {
 	settings
 	random *rand.Rand
@@ -52,6 +53,9 @@ type machine struct {
 	timers  timers
 	dirty   []*peer // touched by this step
 	closing bool    // nothing follows, nothing new leaves
+
+	batch    radius.Batch
+	unsigned []*slot // requests of this step
 
 	spare        []*slot
 	spareErrands []*errand
@@ -107,7 +111,6 @@ func (m *machine) submit(now time.Time, c *Change) {
 	case t.flying == nil:
 		m.ready(now, t)
 	}
-	m.pumpDirty(now)
 }
 
 // cancel takes back what has not left of a session: its changes up to the given serial
@@ -132,7 +135,6 @@ func (m *machine) cancel(now time.Time, id sessions.ID, serial uint64) {
 	}
 	m.unexpect(now, t, Overtaken)
 	m.rest(now, t)
-	m.pumpDirty(now)
 }
 
 // promote lets what waited behind an operator's disconnect come next.
@@ -196,6 +198,20 @@ func (m *machine) pumpDirty(now time.Time) {
 		m.pump(now, p)
 	}
 	m.dirty = m.dirty[:0]
+	if len(m.unsigned) > 0 {
+		m.sign()
+	}
+}
+
+// sign finishes the requests of this step side by side.
+func (m *machine) sign() {
+	m.batch.Run()
+	for i, s := range m.unsigned {
+		s.asked = radius.Authenticator(s.pkt[4:radius.HeaderLen])
+		m.unsigned[i] = nil
+	}
+	m.unsigned = m.unsigned[:0]
+	m.batch.Reset()
 }
 
 // pump sends what p's batch, windows and pace allow, and sets p's timer to when it is
@@ -235,7 +251,7 @@ func (m *machine) transmit(now time.Time, p *peer, w *window, t *track) {
 	e := t.next
 	s := m.newSlot()
 	w.take(s)
-	pkt, err := e.request(s.pkt[:0], s.identifier, now)
+	pkt, err := e.request(&m.batch, s.pkt[:0], s.identifier, now)
 	t.next = nil
 	if err != nil {
 		w.giveBack(s)
@@ -247,7 +263,7 @@ func (m *machine) transmit(now time.Time, p *peer, w *window, t *track) {
 		return
 	}
 	s.errand, s.track, s.peer, s.pkt, s.code = e, t, p, pkt, radius.Code(pkt[0])
-	s.asked = radius.Authenticator(pkt[4:radius.HeaderLen])
+	m.unsigned = append(m.unsigned, s)
 	s.attempts, s.first, s.last = 1, now, now
 	s.retry = m.retry.of(e.change.NAS)
 	s.pause = s.retry.first(m.random)

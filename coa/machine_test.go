@@ -199,6 +199,7 @@ func (s *script) submit(session string, options map[string]string) {
 		s.t.Fatal(err)
 	}
 	s.m.submit(s.now, &c)
+	s.m.pumpDirty(s.now)
 }
 
 func (s *script) change(nas *NAS, session string) Change {
@@ -209,6 +210,7 @@ func (s *script) change(nas *NAS, session string) Change {
 func (s *script) submitTo(nas *NAS, session string) {
 	c := s.change(nas, session)
 	s.m.submit(s.now, &c)
+	s.m.pumpDirty(s.now)
 }
 
 // churn uses up identifiers one after the other.
@@ -303,6 +305,7 @@ func (s *script) advance(d time.Duration) {
 
 // flush writes down what the machine decided, as the rim would act on it.
 func (s *script) flush() {
+	s.m.pumpDirty(s.now)
 	since := func(at time.Time) string { return at.Sub(began).Round(time.Millisecond).String() }
 	for i := range s.m.events {
 		e := &s.m.events[i]
@@ -321,6 +324,7 @@ func (s *script) flush() {
 }
 
 func (s *script) flushQuietly() {
+	s.m.pumpDirty(s.now)
 	s.keep()
 	s.m.done()
 }

@@ -196,6 +196,7 @@ func (w *world) answer() {
 // look checks what came out of the machine.
 func (w *world) look() {
 	m := w.script.m
+	m.pumpDirty(w.script.now)
 	for i := range m.settled {
 		key := changeID{string(m.settled[i].Session), m.settled[i].Serial}
 		if !w.open[key] {

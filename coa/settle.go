@@ -41,7 +41,6 @@ func (m *machine) receive(now time.Time, socket int, from netip.AddrPort, pkt []
 	m.event(EventAnswered, now, s, v.Bytes())
 	cause, _ := v.U32(radius.ErrorCause)
 	m.answered(now, s, outcome, cause, v.Bytes())
-	m.pumpDirty(now)
 }
 
 // taken is the absence of a reason to drop.

@@ -172,6 +172,7 @@ func (s *sim) want(i int) {
 
 // flush is the rim: datagrams go to the network, settlements to the journal.
 func (s *sim) flush() {
+	s.m.pumpDirty(s.now)
 	for _, d := range s.m.sends {
 		for i, b := range s.boxes {
 			if b.nas.Addr == d.to {

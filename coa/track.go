@@ -56,8 +56,9 @@ func (e *errand) gone(o Outcome, cause uint32) bool {
 }
 
 // request makes the errand's next request a packet in buf, sent for the first time at
-// now. The Event-Timestamp stays when it is sent again (RFC 5176 section 6.3).
-func (e *errand) request(buf []byte, identifier byte, now time.Time) ([]byte, error) {
+// now. The Event-Timestamp stays when it is sent again (RFC 5176 section 6.3). The packet
+// is finished when the batch has run.
+func (e *errand) request(batch *radius.Batch, buf []byte, identifier byte, now time.Time) ([]byte, error) {
 	c := &e.change
 	r := c.NAS.Recipe
 	if missing := r.Missing(e.kind, &c.Ident); missing != "" {
@@ -66,7 +67,9 @@ func (e *errand) request(buf []byte, identifier byte, now time.Time) ([]byte, er
 	c.Ident.EventTime = now
 	b := radius.Begin(buf, r.Change(e.kind), identifier)
 	r.AppendChange(&b, e.kind, &c.Ident, c.Grant)
-	return c.NAS.Key.SealRequest(&b)
+	// A request of CoA is signed like a reply to a request whose authenticator is zeros (RFC
+	// 5176 section 2.3, RFC 2866 section 3).
+	return batch.Seal(c.NAS.Key, &b, radius.Authenticator{})
 }
 
 func (m *machine) track(id sessions.ID) (t *track, known bool) {

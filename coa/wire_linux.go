@@ -42,6 +42,19 @@ func (v *vector) receiver(b *burst) {
 	}
 }
 
+// cutAt is the control message UDP_SEGMENT: where the kernel cuts a message into
+// datagrams (Linux 4.18). What goes to one NAS mostly has one length, and then costs one
+// way through the network code.
+type cutAt struct {
+	head unix.Cmsghdr
+	size uint16
+	_    [6]byte // the alignment of a control message
+}
+
+// segmentMax bounds the datagrams that the kernel may cut: they fit into one frame of
+// every link as they are.
+const segmentMax = 1280 - 48
+
 // port is a socket that moves many datagrams with one system call.
 type port struct {
 	raw   syscall.RawConn
@@ -57,6 +70,9 @@ type port struct {
 	from, to int
 	errno    unix.Errno
 	sends    func(fd uintptr) bool
+	whole    bool            // the kernel, or the interface, does not cut: each goes alone
+	first    [burstMax]int   // of message i, the datagram it begins with
+	cuts     [burstMax]cutAt // of message i
 }
 
 func (p *port) open(conn *net.UDPConn) (err error) {
@@ -119,28 +135,73 @@ func (w *wire) receive(b *burst) error {
 func (w *wire) send(all []datagram, refused func(*datagram, error)) {
 	p := &w.port
 	for len(all) > 0 {
-		n := min(len(all), burstMax)
-		for i := range all[:n] {
-			d := &all[i]
-			p.out.iovs[i].Base = &d.pkt[0]
-			p.out.iovs[i].SetLen(len(d.pkt))
-			p.setName(i, d.to)
-		}
-		for p.from, p.to = 0, n; p.from < p.to; {
+		taken := all[:min(len(all), burstMax)]
+		messages := p.arrange(taken)
+		for p.from, p.to = 0, messages; p.from < p.to; {
 			if err := p.raw.Write(p.sends); err != nil {
-				refused(&all[p.from], err)
+				refused(&taken[p.first[p.from]], err)
 				return // closed
 			}
-			switch p.errno {
-			case 0, unix.EINTR:
+			switch {
+			case p.errno == 0 || p.errno == unix.EINTR:
+			case p.from < p.to && p.datagrams(p.from, len(taken)) > 1 && segmentFault(p.errno):
+				p.whole = true
+				taken = taken[p.first[p.from]:]
+				p.from, p.to = 0, p.arrange(taken)
 			default:
 				// Of this one, or of one sent before and told now; the retransmission comes.
-				refused(&all[p.from], p.errno)
+				refused(&taken[p.first[p.from]], p.errno)
 				p.from++
 			}
 		}
-		all = all[n:]
+		all = all[min(len(all), burstMax):]
 	}
+}
+
+// arrange makes messages of all, which are at most burstMax: neighbours for one NAS of
+// one length are one. It returns how many there are.
+func (p *port) arrange(all []datagram) (messages int) {
+	for i := range all {
+		d := &all[i]
+		p.out.iovs[i].Base = &d.pkt[0]
+		p.out.iovs[i].SetLen(len(d.pkt))
+		if i > 0 && !p.whole && d.to == all[i-1].to && len(d.pkt) == len(all[i-1].pkt) && len(d.pkt) <= segmentMax {
+			continue
+		}
+		p.first[messages] = i
+		messages++
+	}
+	p.to = messages
+	for m := range messages {
+		h, n := &p.out.msgs[m].hdr, p.datagrams(m, len(all))
+		d := &all[p.first[m]]
+		h.Iov = &p.out.iovs[p.first[m]]
+		h.SetIovlen(n)
+		p.setName(m, d.to)
+		h.Control = nil
+		h.SetControllen(0)
+		if n > 1 {
+			c := &p.cuts[m]
+			c.head.Level, c.head.Type, c.size = unix.IPPROTO_UDP, unix.UDP_SEGMENT, uint16(len(d.pkt))
+			c.head.SetLen(unix.CmsgLen(2))
+			h.Control = (*byte)(unsafe.Pointer(c))
+			h.SetControllen(unix.CmsgSpace(2))
+		}
+	}
+	return messages
+}
+
+// datagrams is how many message m has, of so many in all.
+func (p *port) datagrams(m, all int) int {
+	if m+1 < p.to {
+		return p.first[m+1] - p.first[m]
+	}
+	return all - p.first[m]
+}
+
+// segmentFault says that an error may mean that nobody can cut.
+func segmentFault(errno unix.Errno) bool {
+	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EOPNOTSUPP || errno == unix.ENOPROTOOPT || errno == unix.EMSGSIZE
 }
 
 func (p *port) setName(i int, to netip.AddrPort) {

@@ -14,6 +14,8 @@ import (
 	"layeh.com/radius/rfc2865"
 	"layeh.com/radius/rfc2869"
 
+	"golang.org/x/sys/unix"
+
 	"sallyport/coa"
 	"sallyport/coa/recipe"
 	"sallyport/netio/radius"
@@ -75,7 +77,7 @@ func (s *sender) round(ctx context.Context) (result, error) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	began := time.Now()
+	cpu, began := cpuTime(), time.Now()
 	c := coa.Change{Serial: s.serial, Epoch: s.serial, NAS: s.nas, Kind: recipe.Push, Made: began, Grant: &s.grant}
 	c.Ident = recipe.Ident{NASIP: netip.AddrFrom4([4]byte{10, 48, 66, 202}), CallingStationID: "10.62.145.44"}
 	for _, id := range s.ids {
@@ -90,12 +92,22 @@ func (s *sender) round(ctx context.Context) (result, error) {
 		return result{}, ctx.Err()
 	}
 	took := time.Since(began)
+	cpu = cpuTime() - cpu
 	runtime.ReadMemStats(&after)
 	if n := s.failed.Swap(0); n != 0 {
 		return result{}, fmt.Errorf("%d of %d pushes were not acknowledged", n, len(s.ids))
 	}
-	return result{took: took, allocs: float64(after.Mallocs-before.Mallocs) / float64(len(s.ids)),
+	return result{took: took, cpu: cpu, allocs: float64(after.Mallocs-before.Mallocs) / float64(len(s.ids)),
 		again: s.engine.Stats().Retransmitted - again}, nil
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func (s *sender) close() error {
