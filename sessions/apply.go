@@ -84,6 +84,7 @@ func (t *Table) Expect(n int) {
 	for _, x := range []*index{t.ids, t.acct, t.user, t.station, t.address} {
 		x.expect = n / indexShards * 32 / (loadMax - 1)
 	}
+	t.station.expect += t.station.expect / 2 // for MACs beside the Calling-Station-Id
 }
 
 // Filler fills a table that nobody else uses yet. One goroutine finds the sessions and

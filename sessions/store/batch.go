@@ -145,6 +145,9 @@ func (s *Store) fault() error {
 // is a hundred times more than this.
 const spaceEvery = 1 << 20
 
+// spaceWait is how long what was seen of the free space is believed: others write too.
+const spaceWait = 250 * time.Millisecond
+
 func (s *Store) checkSpace(octets int) error {
 	want := s.freeMin.Load()
 	if s.space -= octets; s.space > 0 && s.spaceMin == want {

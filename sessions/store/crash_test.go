@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -242,6 +243,42 @@ func (c *committer) breakAndHeal(failing *errorfs.Toggle) {
 	}
 	if err := c.group(); err != nil {
 		c.t.Fatal(err)
+	}
+}
+
+// TestFullDiskGetsNoPages: writing pages takes room before it gives some back.
+func TestFullDiskGetsNoPages(t *testing.T) {
+	disk := &smallDisk{vfs.NewMem(), 2 * FreeMin}
+	s, err := Open("state", Options{FS: disk, Journal: 1 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCommitter(t, s, 5)
+	for range 20 {
+		if err := c.group(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	maintain := func() {
+		for range 2000 {
+			c.now = c.now.Add(spaceWait)
+			s.Maintain(c.table, c.now)
+			runtime.Gosched()
+		}
+	}
+	disk.free = FreeMin - 1
+	maintain()
+	if err := c.group(); !errors.Is(err, ErrFull) || s.pages.next != 0 {
+		t.Fatalf("%v, %d pages", err, s.pages.next)
+	}
+	disk.free = FreeMin
+	maintain()
+	if err := c.group(); err != nil || s.pages.octets > 16<<10 {
+		t.Fatalf("%v, %d octets of groups are kept", err, s.pages.octets)
+	}
+	c.same("the table", c.table)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

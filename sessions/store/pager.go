@@ -66,7 +66,9 @@ func (p *pager) changed(group uint64, b *Batch) {
 // was committed, and at every tick also when nothing happens. It never waits for the
 // disk.
 func (s *Store) Maintain(t *sessions.Table, now time.Time) {
-	s.space = 0
+	if since := now.Sub(s.looked); since >= spaceWait || since < 0 {
+		s.space, s.looked = 0, now
+	}
 	if s.fault() != nil {
 		s.heal(t, now)
 		return
@@ -83,11 +85,12 @@ func (s *Store) Maintain(t *sessions.Table, now time.Time) {
 		}
 		p.running, p.next, p.began, p.size = true, 0, now, p.octets
 	}
-	if p.next < sessions.Pages {
+	switch {
+	case p.next == sessions.Pages:
+		p.trim(s)
+	case s.checkSpace(0) == nil: // pages need room before the groups give some back
 		p.writePages(s, t)
-		return
 	}
-	p.trim(s)
 }
 
 // settle takes the result of the back hand. False while it is still writing.

@@ -102,8 +102,9 @@ type Store struct {
 	group    uint64 // number of the newest group
 	batch    Batch
 	timer    *time.Timer
-	space    int    // octets until free space is looked at again
-	spaceMin uint64 // what was wanted then
+	space    int       // octets until free space is looked at again
+	spaceMin uint64    // what was wanted then
+	looked   time.Time // when free space was looked at last
 	pages    pager
 	healing  healing
 }
