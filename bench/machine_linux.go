@@ -57,6 +57,7 @@ func startOn(cpu int, cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // the only one that a stopped server obeys
 	if cpu < 0 {
 		return cmd.Start()
 	}

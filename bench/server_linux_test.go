@@ -47,6 +47,12 @@ func built(t *testing.T) string {
 }
 
 func TestMain(m *testing.M) {
+	if program := os.Getenv(motherOf); program != "" {
+		if err := mother(program); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	}
 	code := m.Run()
 	if builtIn != "" {
 		os.RemoveAll(builtIn)
