@@ -1,7 +1,7 @@
 // Command sallyport is the appliance and the tools around it.
 //
 //	serve                                  run it
-//	check, explain, hash-password          before it runs
+//	check, explain, replay, hash-password  before it runs
 //	sessions, livelog, report, coa         ask the one that runs
 //	inspect                                read a state directory offline
 //	demo                                   the reference story on loopback
@@ -25,6 +25,7 @@ type commands struct {
 	Serve    serveCmd    `cmd:"" help:"Run the appliance in the foreground."`
 	Check    checkCmd    `cmd:"" help:"Load the configuration exactly as serve does and run its policy tests."`
 	Explain  explainCmd  `cmd:"" help:"Say which rule applies to a session or to facts given here, and why."`
+	Replay   replayCmd   `cmd:"" help:"Run a recording through a configuration and say what would be decided otherwise."`
 	Sessions sessionsCmd `cmd:"" help:"Show who is on the network."`
 	Livelog  livelogCmd  `cmd:"" help:"Show decisions as they happen."`
 	Report   reportCmd   `cmd:"" help:"Show the posture reports."`

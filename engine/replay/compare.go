@@ -1,0 +1,205 @@
+package replay
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/engine/authz"
+	"sallyport/engine/step"
+	"sallyport/sessions"
+)
+
+// Group is the decisions that change in the same way.
+type Group struct {
+	Before   Outcome     `json:"before"`
+	After    Outcome     `json:"after"`
+	Count    int         `json:"decisions"`
+	Sessions int         `json:"sessions"`
+	First    time.Time   `json:"first,omitzero"`
+	Example  sessions.ID `json:"example"`
+	seen     map[sessions.ID]bool
+}
+
+// Result is what a replay found.
+type Result struct {
+	From     string   `json:"from"` // revisions
+	To       string   `json:"to"`
+	Events   int      `json:"events"`
+	Changed  int      `json:"changed"`           // decisions that differ
+	Sessions int      `json:"changed_sessions"`  // in which any does
+	Unknown  int      `json:"unknown,omitempty"` // events of sessions whose login is not in the recording
+	Groups   []*Group `json:"groups"`            // the most decisions first
+	seen     map[sessions.ID]bool
+}
+
+// Comparison runs the same events through another configuration, and holds what it
+// decides against what was decided: by a second configuration, or as the recording says.
+type Comparison struct {
+	before *World // nil: the recording tells
+	after  *World
+	result Result
+}
+
+// NewComparison compares next with before; before may be nil, and then the outcomes of
+// the recording count.
+func NewComparison(before, next *step.Rules) *Comparison {
+	c := &Comparison{after: NewWorld(next), result: Result{To: next.Revision, seen: map[sessions.ID]bool{}}}
+	if before != nil {
+		c.before, c.result.From = NewWorld(before), before.Revision
+	}
+	return c
+}
+
+// Event takes the next event.
+func (c *Comparison) Event(e *Event) error {
+	c.result.Events++
+	after := c.after.Step(e)
+	if c.before == nil {
+		switch {
+		case e.Kind != KindLogin && after[e.Session] == (Outcome{}):
+			c.result.Unknown++
+		case e.Outcome != nil:
+			c.result.note(e.At, e.Session, *e.Outcome, after[e.Session])
+		}
+		return nil
+	}
+	before := c.before.Step(e)
+	for id := range after {
+		before[id] = c.before.Outcome(id)
+	}
+	for _, id := range sorted(before) {
+		c.result.note(e.At, id, before[id], c.after.Outcome(id))
+	}
+	return nil
+}
+
+func sorted(m map[sessions.ID]Outcome) (ids []sessions.ID) {
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Result closes the comparison.
+func (c *Comparison) Result(h Header) Result {
+	if c.before == nil {
+		c.result.From = h.Revision
+	}
+	c.result.finish()
+	return c.result
+}
+
+// note counts a decision if it changed.
+func (r *Result) note(at time.Time, id sessions.ID, before, after Outcome) {
+	if before != after {
+		r.add(at, id, before, after)
+	}
+}
+
+// add counts a decision that changed, if only what its profile says.
+func (r *Result) add(at time.Time, id sessions.ID, before, after Outcome) {
+	r.Changed++
+	r.seen[id] = true
+	for _, g := range r.Groups {
+		if g.Before == before && g.After == after {
+			g.Count++
+			g.seen[id] = true
+			return
+		}
+	}
+	r.Groups = append(r.Groups, &Group{Before: before, After: after, Count: 1, First: at, Example: id, seen: map[sessions.ID]bool{id: true}})
+}
+
+func (r *Result) finish() {
+	r.Sessions = len(r.seen)
+	for _, g := range r.Groups {
+		g.Sessions = len(g.seen)
+	}
+	slices.SortStableFunc(r.Groups, func(a, b *Group) int { return b.Count - a.Count })
+}
+
+// Text is the result for people.
+func (r *Result) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d events, revision %s -> %s: %d decisions of %d sessions change.\n", r.Events, orWord(r.From, "unknown"), r.To, r.Changed, r.Sessions)
+	if r.Unknown > 0 {
+		fmt.Fprintf(&b, "%d events are of sessions whose login is not in the recording, and say nothing.\n", r.Unknown)
+	}
+	for _, g := range r.Groups {
+		fmt.Fprintf(&b, "%6d decisions, %d sessions: %s -> %s\n", g.Count, g.Sessions, g.Before.words(), g.After.words())
+		first := ""
+		if !g.First.IsZero() {
+			first = ", first at " + g.First.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(&b, "       such as session %s%s\n", g.Example, first)
+	}
+	return b.String()
+}
+
+// JSON is one object a group, and then the whole without them.
+func (r *Result) JSON() string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	whole := *r
+	whole.Groups = nil
+	for _, g := range r.Groups {
+		if encoder.Encode(g) != nil {
+			continue // texts and numbers always encode
+		}
+	}
+	if err := encoder.Encode(struct {
+		Kind string `json:"kind"`
+		Result
+	}{"result", whole}); err != nil {
+		return b.String()
+	}
+	return b.String()
+}
+
+func (o Outcome) words() string {
+	if o == (Outcome{}) {
+		return "no session"
+	}
+	return fmt.Sprintf("rule %q, %s, %s", o.Rule, o.Profile, o.Posture)
+}
+
+func orWord(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// Impact says for which of the sessions another configuration decides otherwise at this
+// moment, by their status as it is: what a reload would send to NASes. The profile and
+// its content count; a rule with another name does not.
+func Impact(now time.Time, all iter.Seq[*sessions.Session], next *step.Rules) Result {
+	r := Result{To: next.Revision, seen: map[sessions.ID]bool{}}
+	for s := range all {
+		if !s.Live() || !s.Authenticated {
+			continue
+		}
+		r.Events++
+		in := step.Input(s, now, next)
+		d := next.Authz.Decide(&in)
+		held := s.Grant
+		if s.Change != nil {
+			held = s.Change.Grant
+		}
+		if d.Profile.Name == held.Profile && d.Profile.Digest == held.Digest {
+			continue
+		}
+		r.add(time.Time{}, s.ID, OutcomeOf(s), outcome(&d, s))
+	}
+	r.finish()
+	return r
+}
+
+func outcome(d *authz.Decision, s *sessions.Session) Outcome {
+	return Outcome{Rule: d.Rule, Profile: d.Profile.Name, Posture: s.Posture.Status.String()}
+}
