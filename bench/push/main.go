@@ -6,6 +6,11 @@
 //	                         Exchange of layeh.com/radius, on the same CPU
 //	FIGURE allocs_per_push   allocations of the whole process, by push
 //
+//	FIGURE report_to_ack_p99_ms   from the moment that an agent's signed report is due, 1,000
+//	                         a second, through a real sallyport serve with its journal, to
+//	                         the acknowledgement of the change that it makes; the
+//	                         appliance, the NAS and the agents share the machine
+//
 // The peer is a process of its own on another CPU, where there is one: it acknowledges
 // whatever comes, with a right Response Authenticator. Both senders talk to it in turn,
 // round by round, so that what else the machine does hits both. Both send what an ASA is
@@ -31,6 +36,8 @@ type options struct {
 	inFlight  int
 	responder bool
 	profile   string
+	program   string // the appliance
+	skip      string
 }
 
 func main() {
@@ -42,6 +49,8 @@ func main() {
 	flag.IntVar(&o.inFlight, "in-flight", 1024, "requests without an answer, at most")
 	flag.BoolVar(&o.responder, "responder", false, "be the peer; used by the program itself")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the engine's rounds to this file")
+	flag.StringVar(&o.program, "program", "bin/sallyport", "the appliance")
+	flag.StringVar(&o.skip, "skip", "", "pushes or reports: leave that part out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	met, err := run(ctx, &o)

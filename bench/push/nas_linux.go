@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sallyport/netio/radius"
+	"sallyport/ops/secret"
+)
+
+// gateway is the NAS: it logs sessions in, and acknowledges changes.
+type gateway struct {
+	key  *radius.Key
+	auth *net.UDPConn
+	coa  *net.UDPConn
+
+	mu     sync.Mutex // guards the following
+	waits  map[string]chan<- time.Time
+	forged int
+}
+
+func openGateway() (g *gateway, err error) {
+	g = &gateway{waits: map[string]chan<- time.Time{}}
+	if g.key, err = radius.NewKey(secret.New([]byte(sharedSecret))); err != nil {
+		return nil, err
+	}
+	if g.auth, err = listenUDP(); err != nil {
+		return nil, err
+	}
+	if g.coa, err = listenUDP(); err != nil {
+		return nil, err
+	}
+	go g.listen()
+	return g, nil
+}
+
+func (g *gateway) close() {
+	g.auth.Close()
+	g.coa.Close()
+}
+
+func (g *gateway) port() uint16 { return uint16(g.coa.LocalAddr().(*net.UDPAddr).Port) }
+
+// listen acknowledges what is genuine, and tells whoever waits for it when that left.
+func (g *gateway) listen() {
+	var buf [radius.PacketMax]byte
+	for {
+		n, from, err := g.coa.ReadFromUDPAddrPort(buf[:])
+		if err != nil {
+			return
+		}
+		var v radius.View
+		if v.Decode(buf[:n]) != radius.Sound || g.key.VerifyRequest(&v) != radius.Sound {
+			g.mu.Lock()
+			g.forged++
+			g.mu.Unlock()
+			continue
+		}
+		b := radius.BeginWith(nil, v.Code()+1, v.Identifier(), false)
+		pkt, err := g.key.SealReply(&b, v.Authenticator())
+		if err != nil {
+			continue
+		}
+		_, _ = g.coa.WriteToUDPAddrPort(pkt, from) // the appliance sends again
+		now := time.Now()
+		id, _ := v.AVPair("audit-session-id")
+		g.mu.Lock()
+		if waits := g.waits[string(id)]; waits != nil {
+			select {
+			case waits <- now:
+			default: // a retransmission: the first is what counts
+			}
+		}
+		g.mu.Unlock()
+	}
+}
+
+// expect tells changes of a session to changes, which has room for one.
+func (g *gateway) expect(id string, changes chan<- time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waits[id] = changes
+}
+
+// login logs a session in and returns where it is redirected to.
+func (g *gateway) login(to netip.AddrPort, id string, n int) (redirect string, err error) {
+	b := radius.Begin(nil, radius.AccessRequest, byte(n))
+	b.Text(radius.UserName, userName)
+	b.Password(g.key, []byte(password))
+	b.Addr(radius.NASIPAddress, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	b.Text(radius.CallingStationID, "10.62.145.44")
+	b.AVPair("audit-session-id", id)
+	b.AVPair("coa-push", "true")
+	request, err := g.key.SealRequest(&b)
+	if err != nil {
+		return "", err
+	}
+	var buf [radius.PacketMax]byte
+	for range 5 {
+		if _, err := g.auth.WriteToUDPAddrPort(request, to); err != nil {
+			return "", err
+		}
+		if err := g.auth.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+			return "", err
+		}
+		octets, _, err := g.auth.ReadFromUDPAddrPort(buf[:])
+		if err != nil {
+			continue // once more
+		}
+		var v radius.View
+		if v.Decode(buf[:octets]) != radius.Sound || v.Identifier() != byte(n) || g.key.VerifyResponse(&v, radius.Authenticator(request[4:radius.HeaderLen])) != radius.Sound {
+			continue
+		}
+		if url, ok := v.AVPair("url-redirect"); ok {
+			return string(url), nil
+		}
+		return "", fmt.Errorf("login %s: %s without a redirect", id, v.Code())
+	}
+	return "", fmt.Errorf("login %s: no answer", id)
+}
