@@ -2,7 +2,11 @@ package sessions
 
 import (
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+
+	"sallyport/ops/assert"
 )
 
 // TestIndexAgainstModel adds and removes pairs where keys have one, some and thousands
@@ -49,4 +53,47 @@ func TestIndexAgainstModel(t *testing.T) {
 	if len(x.crowds)+len(x.places) != 0 {
 		t.Errorf("%d crowds, %d places", len(x.crowds), len(x.places))
 	}
+}
+
+// TestIndexReadersNeverMiss: in one shard, where slots move with every removal and the
+// array grows, what is there all the time is found all the time.
+func TestIndexReadersNeverMiss(t *testing.T) {
+	rng := seeded(t)
+	x := newIndex(newMemory(t, false))
+	key := func(n int) uint32 { return uint32(n) * 2654435761 >> 8 }
+	const stay = 200
+	for i := range stay {
+		x.add(key(i), uint32(i+1))
+	}
+	var stop atomic.Bool
+	var lookups atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			var found []uint32
+			for i := 0; !stop.Load(); i = (i + 1) % stay {
+				lookups.Add(1)
+				if found = x.all(key(i), found[:0]); !slices.Contains(found, uint32(i+1)) {
+					t.Errorf("entry %d is not found", i+1)
+					return
+				}
+			}
+		})
+	}
+	there := map[int]bool{}
+	enough := int64(1 << 23)
+	if assert.Enabled {
+		enough = 1 << 20
+	}
+	for step := 0; lookups.Load() < enough && !t.Failed(); step++ {
+		n := stay + rng.IntN(min(step/10+1, 2000))
+		if there[n] {
+			x.remove(key(n), uint32(n+1))
+		} else {
+			x.add(key(n), uint32(n+1))
+		}
+		there[n] = !there[n]
+	}
+	stop.Store(true)
+	wg.Wait()
 }
