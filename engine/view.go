@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/engine/record"
+	"sallyport/engine/step"
 	"sallyport/netio/radius/dictionary"
 	"sallyport/sessions"
 	"sallyport/sessions/store"
@@ -98,12 +99,15 @@ type ChangeView struct {
 
 // SettledView is how the last CoA ended.
 type SettledView struct {
-	Kind     string    `json:"kind"`
-	Profile  string    `json:"profile"`
-	Outcome  string    `json:"outcome"`
-	Cause    string    `json:"error_cause,omitempty"`
-	Attempts uint32    `json:"attempts"`
-	At       time.Time `json:"at"`
+	Kind    string `json:"kind"`
+	Profile string `json:"profile"`
+	Outcome string `json:"outcome"`
+	Cause   string `json:"error_cause,omitempty"`
+	// Confirmation is what the NAS showed after its ACK: "confirmed", or "acknowledged, not
+	// confirmed" when it showed nothing in time; empty while that is open.
+	Confirmation string    `json:"confirmation,omitempty"`
+	Attempts     uint32    `json:"attempts"`
+	At           time.Time `json:"at"`
 }
 
 // AccountingView is the running total.
@@ -151,7 +155,10 @@ func ViewSession(s *sessions.Session) SessionView {
 		v.Change = &ChangeView{c.Kind, c.Grant.Profile, c.Reason, c.Made.UTC(), c.Epoch}
 	}
 	if c := s.Settled; c.Serial != 0 {
-		v.LastChange = &SettledView{c.Kind, c.Profile, c.Outcome, causeText(c.Cause), c.Attempts, c.At.UTC()}
+		v.LastChange = &SettledView{Kind: c.Kind, Profile: c.Profile, Outcome: c.Outcome, Cause: causeText(c.Cause), Attempts: c.Attempts, At: c.At.UTC()}
+		if c.Outcome == step.OutcomeConfirmed || c.Outcome == step.OutcomeUnconfirmed {
+			v.LastChange.Outcome, v.LastChange.Confirmation = step.OutcomeACK, c.Outcome
+		}
 	}
 	if a := s.Accounting; a != (sessions.Accounting{}) {
 		v.Accounting = &AccountingView{moment(a.Started), moment(a.Stopped), a.SessionTime, a.InOctets, a.OutOctets, a.InPackets, a.OutPackets}

@@ -61,19 +61,37 @@ func ParsePostureStatus(name string) (PostureStatus, bool) {
 	return Unknown, false
 }
 
-// Assurance is how strongly a device key is bound to a session, weakest first.
+// Assurance is how strongly a device key is bound to a session. The numbers stand in
+// journals; Stronger knows the order.
 type Assurance uint8
 
 // The strengths: nothing bound; the connection's address and a claimed MAC agree with
-// what the NAS said; the single-use ticket of the redirect was redeemed.
+// what the NAS said; the single-use ticket of the redirect was redeemed; it was redeemed
+// from another address than the NAS says the endpoint has, which a translator between
+// does, and somebody who hands his own ticket to another's agent.
 const (
 	Unbound Assurance = iota
 	AddressMAC
 	Ticket
+	TicketElsewhere
 	assurances
 )
 
-var assuranceNames = [assurances]string{"none", "address-mac", "ticket"}
+var assuranceNames = [assurances]string{"none", "address-mac", "ticket", "ticket-elsewhere"}
+
+var assuranceRanks = [assurances]uint8{Unbound: 0, TicketElsewhere: 1, AddressMAC: 2, Ticket: 3}
+
+// AssuranceNames lists every strength, for messages and type checks; the place of a name
+// is its number.
+func AssuranceNames() []string { return assuranceNames[:] }
+
+// Stronger is the stronger of two.
+func (a Assurance) Stronger(b Assurance) Assurance {
+	if b < assurances && (a >= assurances || assuranceRanks[b] > assuranceRanks[a]) {
+		return b
+	}
+	return a
+}
 
 // String is the name policies use.
 func (a Assurance) String() string {

@@ -28,7 +28,7 @@ type explainCmd struct {
 	OS          string        `name:"os" enum:",windows,linux,macos" default:"" help:"windows, linux or macos." group:"Facts"`
 	Posture     string        `default:"Pending" help:"Posture status." group:"Facts"`
 	Method      string        `default:"pap" help:"pap, mab or authorize-only." group:"Facts"`
-	Assurance   string        `enum:"none,address-mac,ticket" default:"none" help:"Strength of the agent's binding." group:"Facts"`
+	Assurance   string        `enum:"none,address-mac,ticket,ticket-elsewhere" default:"none" help:"Strength of the agent's binding." group:"Facts"`
 	MAC         string        `name:"mac" help:"MAC of the endpoint." group:"Facts"`
 	TunnelGroup string        `help:"Tunnel group of a VPN." group:"Facts"`
 	PortType    string        `help:"NAS-Port-Type, such as Virtual or Ethernet." group:"Facts"`

@@ -28,6 +28,9 @@ type serveCmd struct {
 // Run serves until a signal or a failed listener ends it. One loop owns the process:
 // what a signal means is decided here and nowhere else.
 func (c *serveCmd) Run() error {
+	// From the first moment on, or a signal that comes early ends the process as it is.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGUSR2)
 	out, err := openLog(c.LogFile)
 	if err != nil {
 		return err
@@ -47,12 +50,10 @@ func (c *serveCmd) Run() error {
 	slog.Info("serving", "version", version, "revision", e.Revision(), "authentication", fmt.Sprint(s.Bound().Authentication),
 		"accounting", fmt.Sprint(s.Bound().Accounting), "portal", s.Bound().Portal, "console", s.Bound().Console)
 	notify("READY=1")
-	return c.loop(e, s, out)
+	return c.loop(e, s, out, signals)
 }
 
-func (c *serveCmd) loop(e *engine.Engine, s *engine.Server, out *reopener) error {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGUSR2)
+func (c *serveCmd) loop(e *engine.Engine, s *engine.Server, out *reopener, signals <-chan os.Signal) error {
 	for {
 		select {
 		case err := <-s.Failed():

@@ -211,9 +211,7 @@ var byName = func() map[string]Var {
 	return m
 }()
 
-func assurances() []string {
-	return []string{sessions.Unbound.String(), sessions.AddressMAC.String(), sessions.Ticket.String()}
-}
+func assurances() []string { return sessions.AssuranceNames() }
 
 // Names lists every variable, for messages.
 func Names() []string {

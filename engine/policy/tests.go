@@ -264,7 +264,7 @@ func (t *testRun) report(now time.Time, one *config.Step, path string) bool {
 	b := &bound.Posture.Binding
 	if len(b.Key) == 0 {
 		b.Key, b.Seq = []byte("policy test"), 0
-		b.Assurance = assurances[t.test.Given.Assurance]
+		b.Assurance = sessions.Assurance(max(slices.Index(sessions.AssuranceNames(), t.test.Given.Assurance), 0))
 	}
 	observed, fault := facts(one.Report)
 	if fault != nil {
@@ -288,10 +288,6 @@ func (t *testRun) report(now time.Time, one *config.Step, path string) bool {
 	t.assessment, t.decision = &judged.Assessment, &judged.Decision
 	t.changed(now, judged.Session)
 	return true
-}
-
-var assurances = map[string]sessions.Assurance{
-	sessions.Unbound.String(): sessions.Unbound, sessions.AddressMAC.String(): sessions.AddressMAC, sessions.Ticket.String(): sessions.Ticket,
 }
 
 // why says in one line what led to where the session is.

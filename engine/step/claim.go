@@ -45,8 +45,8 @@ func Claim(now time.Time, old *sessions.Session, in *ClaimInput, r *Rules) (*ses
 		// Another device: what the one before said is not its word.
 		nb.Key, nb.Seq, nb.ReportHash, nb.Answer = in.Key, 0, nil, nil
 	}
-	nb.Assurance = max(strength, keptAssurance(b, in.Key))
-	if in.TicketSerial != 0 && strength == sessions.Ticket {
+	nb.Assurance = strength.Stronger(keptAssurance(b, in.Key))
+	if in.TicketSerial != 0 && (strength == sessions.Ticket || strength == sessions.TicketElsewhere) {
 		nb.TicketUsed = in.TicketSerial
 	}
 	nb.Nonce = in.Nonce
@@ -70,7 +70,7 @@ func claimStrength(now time.Time, old *sessions.Session, in *ClaimInput, r *Rule
 	sameKey := len(b.Key) > 0 && bytes.Equal(b.Key, in.Key)
 	switch {
 	case in.TicketSerial != 0 && in.TicketSerial == b.TicketUsed && sameKey:
-		return sessions.Ticket, nil // the answer to the first claim was lost
+		return ticketStrength(old, in.Peer), nil // the answer to the first claim was lost
 	case in.TicketSerial != 0 && in.TicketSerial <= b.TicketUsed:
 		return 0, problem(http.StatusForbidden, report.CodeTicketUsed, "the ticket was redeemed before; ask the NAS for a new redirect")
 	case in.TicketSerial != 0 && in.TicketSerial != b.TicketSerial:
@@ -78,7 +78,7 @@ func claimStrength(now time.Time, old *sessions.Session, in *ClaimInput, r *Rule
 	case in.TicketSerial != 0 && now.Sub(b.TicketMade) > r.TicketLifetime:
 		return 0, problem(http.StatusForbidden, report.CodeTicketUnknown, "the ticket is older than %s; ask the NAS for a new redirect", r.TicketLifetime)
 	case in.TicketSerial != 0:
-		return sessions.Ticket, nil
+		return ticketStrength(old, in.Peer), nil
 	case in.Claim.Ticket != "":
 		return 0, problem(http.StatusForbidden, report.CodeTicketUnknown, "this is not a ticket of the session")
 	case sameKey:
@@ -89,6 +89,19 @@ func claimStrength(now time.Time, old *sessions.Session, in *ClaimInput, r *Rule
 		return 0, problem(http.StatusForbidden, report.CodeAddressMismatch, "address and MAC do not agree with what the NAS says; follow the redirect to get a ticket")
 	}
 	return sessions.AddressMAC, nil
+}
+
+// ticketStrength: discovery begins in plain HTTP, where somebody on the way can hand a
+// healthy endpoint's agent the redirect of a session of his own. Its reports then come
+// from the healthy endpoint's address, not from the one that the NAS gave. A loopback
+// address is that of a trial on one machine, and says nothing.
+func ticketStrength(s *sessions.Session, peer netip.Addr) sessions.Assurance {
+	peer = peer.Unmap()
+	known := s.FramedIP.IsValid() && s.FramedIP.Is4() == peer.Is4() || s.FramedIPv6.IsValid() && peer.Is6()
+	if known && !peer.IsLoopback() && peer != s.FramedIP && peer != s.FramedIPv6 {
+		return sessions.TicketElsewhere
+	}
+	return sessions.Ticket
 }
 
 // AddressAndMAC says whether a connection from peer by an endpoint with the MACs is

@@ -173,10 +173,11 @@ func TestWhoMayClaim(t *testing.T) {
 		code   string
 		want   sessions.Assurance
 	}{
-		{"the ticket", fresh, 1, "t", "device key", away, nil, at(1), "", sessions.Ticket},
+		{"the ticket", fresh, 1, "t", "device key", home, nil, at(1), "", sessions.Ticket},
+		{"the ticket from another address", fresh, 1, "t", "device key", away, nil, at(1), "", sessions.TicketElsewhere},
 		{"a forged ticket", fresh, 0, "t", "device key", home, mac, at(1), report.CodeTicketUnknown, 0},
 		{"an old ticket", relogged, 1, "t", "other", away, nil, at(3), report.CodeTicketUsed, 0},
-		{"the ticket of a login that was repeated", login(t, r, at(2), fresh), 1, "t", "device key", away, nil, at(3), "", sessions.Ticket},
+		{"the ticket of a login that was repeated", login(t, r, at(2), fresh), 1, "t", "device key", home, nil, at(3), "", sessions.Ticket},
 		{"a replaced ticket", login(t, r, at(40*time.Minute), fresh), 1, "t", "other", away, nil, at(41 * time.Minute), report.CodeTicketUnknown, 0},
 		{"an expired ticket", fresh, 1, "t", "device key", away, nil, at(2 * time.Hour), report.CodeTicketUnknown, 0},
 		{"a used ticket, another device", bound, 1, "t", "other", away, nil, at(2), report.CodeTicketUsed, 0},
@@ -187,7 +188,7 @@ func TestWhoMayClaim(t *testing.T) {
 		{"address and MAC", fresh, 0, "", "device key", home, mac, at(1), "", sessions.AddressMAC},
 		{"address and MAC, another device bound", bound, 0, "", "other", home, mac, at(2), report.CodeNotBound, 0},
 		{"the bound key again", bound, 0, "", "device key", away, nil, at(2), "", sessions.Ticket},
-		{"a newer ticket, another device", relogged, relogged.Posture.Binding.TicketSerial, "t", "other", away, nil, at(3), "", sessions.Ticket},
+		{"a newer ticket, another device", relogged, relogged.Posture.Binding.TicketSerial, "t", "other", home, nil, at(3), "", sessions.Ticket},
 		{"an ended session", ended, 1, "t", "device key", home, mac, at(4), report.CodeSessionEnded, 0},
 	} {
 		next, p := Claim(c.at, c.s, &ClaimInput{Claim: &report.Claim{Ticket: c.ticket, MACs: c.macs}, Peer: c.peer,
