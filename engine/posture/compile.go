@@ -38,6 +38,7 @@ func CompileIn(c *config.Config, scope *expr.Scope) (*Policy, config.Warnings, c
 	}
 	w.policy.times = timesOf(&c.Posture.Agent)
 	w.policy.defaultStatus, _ = sessions.ParsePostureStatus(c.Posture.DefaultStatus)
+	w.policy.control = w.usbControl()
 	w.conditions()
 	w.remediations()
 	w.requirements()
@@ -243,7 +244,7 @@ func (c *compiler) allowed(conditions []string) []string {
 	var lists [][]string
 	for _, name := range conditions {
 		if written, ok := c.section.Conditions.Get(name); ok && written.USB != nil && written.USB.MassStorage == "absent" {
-			lists = append(lists, texts(written.USB.Allow))
+			lists = append(lists, c.allowedBy(written.USB))
 		}
 	}
 	if len(lists) == 0 {
@@ -252,6 +253,17 @@ func (c *compiler) allowed(conditions []string) []string {
 	return slices.DeleteFunc(slices.Clone(lists[0]), func(id string) bool {
 		return slices.ContainsFunc(lists[1:], func(other []string) bool { return !slices.Contains(other, id) })
 	})
+}
+
+// allowedBy are the devices that a condition does not count: its own, and those of everywhere.
+func (c *compiler) allowedBy(w *config.USBCondition) []string {
+	out := texts(w.Allow)
+	if c.section.USBControl != nil {
+		for _, one := range texts(c.section.USBControl.Allow) {
+			out = appendNew(out, one)
+		}
+	}
+	return out
 }
 
 // unused warns of what nothing refers to: mostly a name that was changed in one place.

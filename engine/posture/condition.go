@@ -55,7 +55,6 @@ type condition struct {
 
 	sources  []source // that it looks at, those of its parts included
 	probes   []probe  // what the agent must look for
-	blocked  []string // devices that it lets be, for usb
 	children []int    // conditions that a compound names
 }
 

@@ -74,6 +74,7 @@ type Policy struct {
 	reportValid   time.Duration
 	heartbeat     time.Duration
 	times         times
+	control       *report.USBControl
 	reassess      []reassessment
 	memo          *memo
 }

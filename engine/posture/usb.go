@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sallyport/netio/report"
 	"sallyport/ops/config"
@@ -15,6 +16,7 @@ type storageDevice struct {
 	name             string
 	vid, pid, serial string // numbers in lower case
 	protected        bool
+	device           *report.USBDevice
 }
 
 // storage lists the devices that may count, in the order of their names: so nothing
@@ -31,7 +33,7 @@ func (e *evidence) storage() []storageDevice {
 		}
 		e.devices = append(e.devices, storageDevice{
 			name: deviceName(d), vid: strings.ToLower(d.VID), pid: strings.ToLower(d.PID), serial: d.Serial,
-			protected: d.State == report.USBProtected,
+			protected: d.State == report.USBProtected, device: d,
 		})
 	}
 	slices.SortStableFunc(e.devices, func(a, b storageDevice) int { return strings.Compare(a.name, b.name) })
@@ -70,6 +72,7 @@ type usbCondition struct {
 	wantPresent bool
 	countSystem bool // a disk that backs the running system counts too
 	allow       []usbID
+	rules       []string // of what else is allowed, in the words of report.ParseAllow
 }
 
 // usbID is a kind of device, or one device when it has a serial.
@@ -116,7 +119,7 @@ func (c *usbCondition) counts(d *storageDevice) bool {
 			return false
 		}
 	}
-	return true
+	return len(c.rules) == 0 || !d.device.AllowedBy(c.rules)
 }
 
 // isStorage looks at the interfaces, in any alternate setting. A device that lists none
@@ -201,13 +204,42 @@ func isHex4(s string) bool {
 // compileUSB turns a condition as written into one that judges.
 func (c *compiler) compileUSB(u *config.USBCondition, path string) *usbCondition {
 	out := &usbCondition{wantPresent: u.MassStorage == "present", countSystem: u.SystemDisk == "count"}
-	for i, text := range u.Allow {
-		id, ok := parseUSBID(text.Value)
-		if !ok {
-			c.fault(text.Pos, fmt.Sprintf("%s.allow[%d]", path, i), fmt.Sprintf("%q is not vid:pid or vid:pid:serial", text.Value), `such as "0951:1666" or "0951:1666:408D5C1654FDB471", in quotes`)
-			continue
-		}
-		out.allow = append(out.allow, id)
+	out.allow, out.rules = c.allowList(u.Allow, path+".allow")
+	if uc := c.section.USBControl; uc != nil {
+		allow, rules := c.allowList(uc.Allow, "")
+		out.allow, out.rules = append(out.allow, allow...), append(out.rules, rules...)
 	}
 	return out
+}
+
+// allowList reads devices that are let be. Plain numbers are compared fast, the rest are
+// rules. Without a path nothing is reported: somebody else does.
+func (c *compiler) allowList(list []config.Text, path string) (plain []usbID, rules []string) {
+	for i, text := range list {
+		if id, ok := parseUSBID(text.Value); ok {
+			plain = append(plain, id)
+			continue
+		}
+		if err := report.ParseAllow(text.Value); err == nil {
+			rules = append(rules, text.Value)
+		} else if path != "" {
+			message := err.Error()
+			if quoted := strconv.Quote(text.Value); !strings.Contains(message, quoted) {
+				message = quoted + ": " + message
+			}
+			c.fault(text.Pos, fmt.Sprintf("%s[%d]", path, i), message,
+				`such as "0951:1666", "0951:1666:408D5C1654FDB471" or 'allow id 0951:1666 via-port "1-2"', in quotes`)
+		}
+	}
+	return plain, rules
+}
+
+// usbControl is what the document tells agents, nil when they are left to themselves.
+func (c *compiler) usbControl() *report.USBControl {
+	w := c.section.USBControl
+	if w == nil {
+		return nil
+	}
+	c.allowList(w.Allow, "posture.usb-control.allow")
+	return &report.USBControl{Mode: w.Mode, Allow: texts(w.Allow), Busy: w.Busy, GraceS: int(w.Grace / time.Second)}
 }

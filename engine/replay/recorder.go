@@ -107,7 +107,7 @@ func (r *Recorder) write(what any) error {
 	if err != nil {
 		return err
 	}
-	if r.written+int64(len(line)) > r.half && r.written > 0 {
+	if r.written+int64(len(line))+1 > r.half && r.written > 0 {
 		if err := r.turn(); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ type Condition struct {
 type USBCondition struct {
 	Pos         Pos
 	MassStorage string `key:"mass-storage,required" one:"absent|present"`
-	Allow       []Text `key:"allow"`                                           // vid:pid or vid:pid:serial, which do not count
+	Allow       []Text `key:"allow"`                                           // vid:pid, vid:pid:serial, or a rule such as allow id 0951:1666 via-port "1-2"; they do not count
 	SystemDisk  string `key:"system-disk" default:"ignore" one:"ignore|count"` // a disk that backs the running system
 }
 

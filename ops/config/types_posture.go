@@ -10,6 +10,7 @@ type Posture struct {
 	Policy        []PostureRule    `key:"policy"`
 	Reassessment  []Reassessment   `key:"reassessment"` // the first that matches; none: reports come by themselves
 	Agent         PostureAgent     `key:"agent"`
+	USBControl    *USBControl      `key:"usb-control"`                                                                       // how agents handle USB storage before they are asked; none: they react
 	DefaultStatus string           `key:"default-status" default:"NotApplicable" one:"NotApplicable|Compliant|NonCompliant"` // when no rule is for the endpoint
 	Library       Library          `key:"library"`
 }
@@ -158,6 +159,15 @@ type PostureAgent struct {
 	TemporalValid    time.Duration `key:"temporal-valid" default:"24h" range:"1m..30d"`               // a report of an agent that runs once
 	Agentless        string        `key:"agentless" default:"keep" one:"keep|Compliant|NonCompliant"` // what a Pending endpoint becomes when no agent has come by pending-alarm
 	RemediationOver  string        `key:"remediation-over" default:"keep" one:"keep|disconnect"`
+}
+
+// USBControl is how agents handle USB storage. What is allowed counts in no USB condition.
+type USBControl struct {
+	Pos   Pos
+	Mode  string        `key:"mode" default:"reactive" one:"observe|reactive|strict"` // report only; block what appears; let nothing appear
+	Allow []Text        `key:"allow"`                                                 // as in a USB condition
+	Busy  string        `key:"busy" default:"keep" one:"keep|kill|detach"`            // a disk with open files, when the grace time is over
+	Grace time.Duration `key:"grace" default:"0s" range:"0s..1h"`                     // to close files; 0: the agent's own
 }
 
 // Library is a catalogue of products and conditions, signed by whoever keeps it.
