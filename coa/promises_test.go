@@ -12,6 +12,7 @@ import (
 	"sallyport/coa/recipe"
 	"sallyport/netio/radius"
 	"sallyport/netio/radius/radiustest"
+	"sallyport/sessions"
 )
 
 // TestOutcomes is the outcome table row by row: outcome, Error-Cause, what follows.
@@ -145,15 +146,20 @@ type world struct {
 func (w *world) run(steps int) {
 	w.script = newScript(w.t, nil)
 	for i := range 3 {
-		w.script.nas(fmt.Sprintf("nas%d", i), map[string]string{"recipe": "cisco-asa", "inflight": fmt.Sprint(i * 5), "rate": fmt.Sprint(i * 100)})
+		w.script.nas(fmt.Sprintf("nas%d", i), map[string]string{"recipe": "cisco-asa", "inflight": fmt.Sprint(i * 5), "rate": fmt.Sprint(i * 100), "confirm": "5s",
+			"fallback": recipe.Fallback(i + 1).String()})
 	}
 	for range steps {
-		switch w.random.IntN(4) {
-		case 0, 1:
+		switch w.random.IntN(10) {
+		case 0, 1, 2, 3:
 			w.submit()
-		case 2:
+		case 4, 5, 6:
 			w.answer()
-		case 3:
+		case 7:
+			w.script.m.cancel(w.script.now, sessions.ID(w.session()), w.serial-uint64(w.random.IntN(int(min(w.serial+1, 30)))))
+		case 8:
+			w.script.m.confirmed(w.script.now, &Confirmed{Sign: recipe.SignStop, Session: sessions.ID(w.session())})
+		case 9:
 			w.script.now = w.script.now.Add(time.Duration(w.random.IntN(int(4 * time.Second))))
 			w.script.m.tick(w.script.now)
 		}
@@ -168,14 +174,20 @@ func (w *world) run(steps int) {
 	}
 }
 
+func (w *world) session() string { return fmt.Sprintf("s%d", w.random.IntN(40)) }
+
 func (w *world) submit() {
-	session := fmt.Sprintf("s%d", w.random.IntN(40))
+	session := w.session()
 	nas := w.script.nases[fmt.Sprintf("nas%d", w.random.IntN(3))]
 	w.serial++
 	c := w.script.change(nas, session)
 	c.Serial, c.Epoch = w.serial, w.serial-uint64(min(w.serial, uint64(w.random.IntN(20))))
 	// The epoch travels in the packet, so that what left can be checked from outside.
 	c.Grant = &recipe.Grant{FilterID: fmt.Sprint(c.Epoch)}
+	c.Bulk, c.Began = w.random.IntN(3) == 0, w.script.now.Add(-time.Duration(w.random.IntN(int(20*time.Second))))
+	if w.random.IntN(8) == 0 {
+		c.Kind, c.Operator = recipe.Disconnect, true
+	}
 	w.open[changeID{session, c.Serial}] = true
 	w.script.m.submit(w.script.now, &c)
 }
@@ -185,7 +197,8 @@ func (w *world) answer() {
 		return
 	}
 	q := w.flying[w.random.IntN(len(w.flying))]
-	b := radius.Begin(nil, radius.CoAACK+radius.Code(w.random.IntN(2)), q.pkt[1])
+	b := radius.Begin(nil, radius.Code(q.pkt[0])+1+radius.Code(w.random.IntN(2)), q.pkt[1])
+	b.U32(radius.ErrorCause, []uint32{401, 503, 506, 508}[w.random.IntN(4)])
 	pkt, err := q.nas.Key.SealReply(&b, radius.Authenticator(q.pkt[4:20]))
 	if err != nil {
 		w.t.Fatal(err)
@@ -228,6 +241,15 @@ func (w *world) look() {
 			}
 		}
 	}
+	awaiting := 0
+	for _, t := range m.tracks {
+		if t.expects.open {
+			awaiting++
+		}
+	}
+	if awaiting != int(m.stats.Awaiting) {
+		w.t.Fatalf("seed %d: %d expectations, %d counted", w.seed, awaiting, m.stats.Awaiting)
+	}
 	if len(inFlight) != int(m.stats.InFlight) || uint64(len(w.open)) != m.stats.Pending {
 		w.t.Fatalf("seed %d: %d in flight of %d, %d open of %d", w.seed, len(inFlight), m.stats.InFlight, len(w.open), m.stats.Pending)
 	}
@@ -240,10 +262,12 @@ func (w *world) sent(d datagram) {
 	}
 	session, _ := v.AVPair("audit-session-id")
 	epoch := uint64(number(v.Text(radius.FilterID)))
-	if epoch < w.newest[string(session)] {
+	if v.Code() == radius.CoARequest && epoch < w.newest[string(session)] {
 		w.t.Fatalf("seed %d: session %s: epoch %d left after %d", w.seed, session, epoch, w.newest[string(session)])
 	}
-	w.newest[string(session)] = epoch
+	if v.Code() == radius.CoARequest {
+		w.newest[string(session)] = epoch
+	}
 	for _, nas := range w.script.nases {
 		if nas.Addr == d.to {
 			w.flying = append(w.flying, request{datagram{d.socket, d.to, slices.Clone(d.pkt)}, nas})

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("seeds", 6, "simulated storms")
+	simSeeds = flag.Int("seeds", 3, "simulated storms")
 	simSeed  = flag.Uint64("seed", 0, "simulate this storm only")
 )
 
