@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -109,7 +110,11 @@ func TestAPacketAllocatesNothing(t *testing.T) {
 		{"a wrong secret", asaAddr, RoleAuthentication, false, 0.01, func(int) []byte { p := r.pap("cisco", "cisco", audit); p[25] ^= 1; return p }},
 		{"garbage", asaAddr, RoleAuthentication, false, 0.01, func(int) []byte { return garbage }},
 	} {
-		if n := r.allocations(c.from, c.role, c.answered, c.make); n > c.most {
+		n := math.Inf(1)
+		for try := 0; try < 3 && n > c.most; try++ { // something else of the process may allocate meanwhile
+			n = min(n, r.allocations(c.from, c.role, c.answered, c.make))
+		}
+		if n > c.most {
 			t.Errorf("%s: %.3f allocations a packet, want %.2f at most", c.what, n, c.most)
 		} else {
 			t.Logf("%s: %.4f allocations a packet", c.what, n)

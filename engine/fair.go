@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -18,13 +19,15 @@ import (
 //	  |  #    #    #    #
 //	  '--------------------  NASes
 //
-// and what a NAS sends above the level is dropped, before anything is spent on it, and
-// counted as nas_share. Nobody below the level loses anything. When no NAS is below it,
-// when the load is everybody's, there is nobody to protect: all is read as it comes, and
-// the kernel drops more cheaply than we can.
+// and what a NAS in a storm sends above the level is dropped, before anything is spent on
+// it, and counted as nas_share. A storm is many times what a quiet NAS sends, for longer
+// than a socket's buffer can hold it: a NAS that is merely busy waits its turn and loses
+// nothing. When the load is everybody's there is nobody to protect: all is read as it
+// comes, and the kernel drops more cheaply than we can.
 type fairness struct {
 	slice    int64 // number of the slice of time
-	level    int   // packets that one NAS may have in this slice; 0: any number
+	level    int   // packets that a NAS in a storm may have in this slice; 0: any number
+	pressed  int   // slices in a row that asked for more than there is
 	tallies  []tally
 	active   []int32       // who sent in this slice
 	demands  []int         // room to sort in
@@ -36,8 +39,9 @@ type fairness struct {
 
 // tally is what one NAS sent in a slice.
 type tally struct {
-	slice int64
-	seen  int
+	slice    int64
+	seen     int
+	storming bool // as of the last slice
 }
 
 const (
@@ -46,6 +50,11 @@ const (
 	costFirst = 8 * time.Microsecond
 	// costOfDrop is what reading and dropping takes, measured on a slow core.
 	costOfDrop = time.Microsecond
+	// stormFactor is how many times more than a quiet NAS one sends that is in a storm.
+	stormFactor = 8
+	// pressedMin is how many slices must ask for too much: what a buffer of
+	// udp.RecvBufferDefault holds is not lost yet.
+	pressedMin = 3
 	// levelMin is what any NAS may send in a slice, whatever the load: 1,600 a second.
 	levelMin = 16
 	// smooth is the weight of the past in the cost.
@@ -84,34 +93,45 @@ func (f *fairness) measure(passed time.Duration) {
 
 // settle works out the level from what was asked for in the slice that ends.
 func (f *fairness) settle() {
-	f.demands = f.demands[:0]
+	active := f.active
+	f.demands, f.active, f.level = f.demands[:0], f.active[:0], 0
 	sum := 0
-	for _, i := range f.active {
+	for _, i := range active {
 		f.demands = append(f.demands, f.tallies[i].seen)
 		sum += f.tallies[i].seen
 	}
-	f.active = f.active[:0]
-	f.level = 0
-	if f.cost == 0 || len(f.demands) < 2 {
+	capacity := math.MaxInt
+	if f.cost > 0 {
+		capacity = int(fairSlice / f.cost)
+	}
+	if f.pressed++; sum <= capacity {
+		f.pressed = 0
+	}
+	if f.pressed < pressedMin || len(f.demands) < 2 {
 		return
 	}
-	capacity := int(fairSlice / f.cost)
-	if sum <= capacity {
-		return
-	}
-	// What is dropped takes time too, and the queue that has built up must empty.
-	left := max(capacity-int(time.Duration(sum-capacity)*costOfDrop/f.cost), capacity/4) * 9 / 10
 	slices.Sort(f.demands)
+	storm := max(f.demands[(len(f.demands)-1)/4]*stormFactor, levelMin)
+	for _, i := range active {
+		f.tallies[i].storming = f.tallies[i].seen >= storm
+	}
+	if f.demands[len(f.demands)-1] >= storm {
+		f.level = max(f.share(sum, capacity), levelMin)
+	}
+}
+
+// share is the most that one may have if nobody gets more. What is dropped takes time
+// too, and the queue that has built up must empty.
+func (f *fairness) share(sum, capacity int) int {
+	left := max(capacity-int(time.Duration(sum-capacity)*costOfDrop/f.cost), capacity/4) * 9 / 10
 	for i, d := range f.demands {
 		share := left / (len(f.demands) - i)
 		if d > share {
-			if i > 0 {
-				f.level = max(share, levelMin)
-			}
-			return
+			return share
 		}
 		left -= d
 	}
+	return left
 }
 
 // admit counts one packet of the NAS and says whether it is within its share.
@@ -121,11 +141,11 @@ func (f *fairness) admit(nas int32) bool {
 	}
 	t := &f.tallies[nas]
 	if t.slice != f.slice {
-		*t = tally{slice: f.slice}
+		*t = tally{slice: f.slice, storming: t.storming && t.slice == f.slice-1}
 		f.active = append(f.active, nas)
 	}
 	t.seen++
-	if f.level > 0 && t.seen > f.level {
+	if f.level > 0 && t.storming && t.seen > f.level {
 		f.dropped++
 		return false
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -60,11 +61,15 @@ func TestFairness(t *testing.T) {
 		{"no load", []int{10, 20, 30}, []int{10, 20, 30}, []int{10, 20, 30}},
 		{"one in a storm, the others lose nothing", []int{20, 3000, 30, 25}, []int{20, 400, 30, 25}, []int{20, 1000, 30, 25}},
 		{"one alone may have it all", []int{2000}, []int{900}, []int{2000}},
-		{"two storms share what the quiet one leaves", []int{50, 2000, 2000}, []int{50, 200, 150}, []int{50, 500, 500}},
+		{"two storms share what the quiet one leaves", []int{50, 2000, 2000}, []int{40, 200, 150}, []int{50, 600, 600}},
+		{"busy ones wait their turn", []int{100, 400, 400, 400}, []int{50, 200, 200, 200}, []int{100, 400, 400, 400}},
 		{"everybody's load is nobody's", []int{900, 900, 900}, []int{200, 200, 200}, []int{900, 900, 900}},
 	} {
 		var f fairness
 		got := shares(&f, cost, c.demands)
+		if busy := slices.Max(c.demands) < stormFactor*slices.Min(c.demands); busy && f.level != 0 {
+			t.Errorf("%s: a level of %d", c.what, f.level)
+		}
 		for i, n := range got {
 			if n < c.least[i] || n > c.most[i] {
 				t.Errorf("%s: admitted %v of %v, want %v to %v", c.what, got, c.demands, c.least, c.most)

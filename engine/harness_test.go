@@ -229,14 +229,17 @@ func (r *rig) silent(from netip.AddrPort, listener int, pkt []byte) {
 	}
 }
 
-// idle waits until everything submitted before is done.
+// idle waits until everything submitted before is done, and answered: the second event
+// is of a later group than the first, whose answers leave at its end.
 func (r *rig) idle() {
 	r.t.Helper()
-	ev := &reauthorizeEvent{finished: make(chan struct{})}
-	if err := r.e.core.submitWait(context.Background(), ev); err != nil {
-		r.t.Fatal(err)
+	for range 2 {
+		ev := &reauthorizeEvent{finished: make(chan struct{})}
+		if err := r.e.core.submitWait(context.Background(), ev); err != nil {
+			r.t.Fatal(err)
+		}
+		<-ev.finished
 	}
-	<-ev.finished
 }
 
 func (r *rig) drops(nas string, why dropReason) uint64 { return r.e.counters.of(nas).drops[why].Load() }
