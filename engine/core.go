@@ -73,6 +73,7 @@ type core struct {
 	frames      []*frame
 	framed      int // frames in use
 	answers     []*request
+	updates     []sessions.Update
 	sums        radius.Batch
 	published   time.Time
 

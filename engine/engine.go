@@ -191,6 +191,7 @@ func (e *Engine) openState(snap snapshot) error {
 		return errors.Join(err, journal.Close())
 	}
 	begun := e.clock.Now()
+	e.table.Due(begun) // the timers begin now, not at the beginning of time
 	if err := journal.Restore(e.table, e.recall); err != nil {
 		return errors.Join(fmt.Errorf("the journal cannot be read: %w", err), journal.Close())
 	}

@@ -6,6 +6,7 @@ import (
 
 	"sallyport/engine/record"
 	"sallyport/engine/step"
+	"sallyport/sessions"
 	"sallyport/sessions/store"
 )
 
@@ -108,14 +109,18 @@ func (c *core) commit() (*store.Batch, error) {
 // publish makes the group visible: the table first, then whoever waits for it.
 func (c *core) publish(now time.Time, batch *store.Batch) {
 	rules := &c.e.snapshot().Rules
+	c.updates = c.updates[:0]
 	for i, id := range c.order {
+		c.updates = append(c.updates, sessions.Update{ID: id, Session: c.pending[id].next, Record: batch.Record(i)})
+	}
+	c.table.Apply(c.updates)
+	clear(c.updates)
+	for _, id := range c.order {
 		v := c.pending[id]
 		if v.next == nil {
-			c.table.Delete(id)
 			c.e.hub.forget(id)
 			continue
 		}
-		c.table.PutRecord(v.next, batch.Record(i))
 		c.table.Schedule(id, step.Deadline(v.next, rules))
 		c.withdraw(v)
 		if s := v.next; s.Change != nil && (v.before == nil || v.before.Change == nil || v.before.Change.Serial != s.Change.Serial) {

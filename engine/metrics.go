@@ -118,17 +118,6 @@ type census struct {
 }
 
 func (e *Engine) census() census {
-	c := census{byPosture: make([]int, len(sessions.PostureStatusNames()))}
-	for s := range e.table.All() {
-		if !s.Live() {
-			c.ended++
-			continue
-		}
-		c.live++
-		c.byPosture[s.Posture.Status]++
-		if s.Change != nil {
-			c.changing++
-		}
-	}
-	return c
+	c := e.table.Counts()
+	return census{live: c.Live, ended: c.Ended, changing: c.Changing, byPosture: c.Posture[:]}
 }
