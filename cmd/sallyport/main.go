@@ -2,6 +2,7 @@
 //
 //	serve                                  run it
 //	check, explain, replay, hash-password  before it runs
+//	library                                products and conditions for posture
 //	sessions, livelog, report, coa         ask the one that runs
 //	inspect                                read a state directory offline
 //	demo                                   the reference story on loopback
@@ -26,6 +27,7 @@ type commands struct {
 	Check    checkCmd    `cmd:"" help:"Load the configuration exactly as serve does and run its policy tests."`
 	Explain  explainCmd  `cmd:"" help:"Say which rule applies to a session or to facts given here, and why."`
 	Replay   replayCmd   `cmd:"" help:"Run a recording through a configuration and say what would be decided otherwise."`
+	Library  libraryCmd  `cmd:"" help:"The posture library: products and conditions, signed."`
 	Sessions sessionsCmd `cmd:"" help:"Show who is on the network."`
 	Livelog  livelogCmd  `cmd:"" help:"Show decisions as they happen."`
 	Report   reportCmd   `cmd:"" help:"Show the posture reports."`

@@ -3,6 +3,7 @@ package posture
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"sallyport/engine/expr"
 	"sallyport/netio/report"
@@ -29,7 +30,7 @@ func Compile(c *config.Config) (*Policy, config.Warnings, config.Faults) {
 // scope.
 func CompileIn(c *config.Config, scope *expr.Scope) (*Policy, config.Warnings, config.Faults) {
 	w := &compiler{
-		config: c, section: &c.Posture, scope: scope, library: builtIn(), conditionAt: map[string]int{},
+		config: c, section: &c.Posture, scope: scope, conditionAt: map[string]int{},
 		used: map[string]bool{},
 		policy: &Policy{
 			reads: 1 << expr.OS, reportValid: c.Posture.Agent.ReportValid, heartbeat: c.Posture.Agent.Heartbeat,
@@ -38,6 +39,7 @@ func CompileIn(c *config.Config, scope *expr.Scope) (*Policy, config.Warnings, c
 	}
 	w.policy.times = timesOf(&c.Posture.Agent)
 	w.policy.defaultStatus, _ = sessions.ParsePostureStatus(c.Posture.DefaultStatus)
+	w.library = w.libraryOf(&c.Posture.Library.Content)
 	w.policy.control = w.usbControl()
 	w.conditions()
 	w.remediations()
@@ -274,7 +276,7 @@ func (c *compiler) unused() {
 		}
 	}
 	for name, r := range c.section.Conditions.All() {
-		if !c.used["condition "+name] {
+		if !c.used["condition "+name] && !strings.HasPrefix(name, config.LibraryPrefix) {
 			c.warn(r.Pos, "posture.conditions."+name, "no requirement uses this condition", "")
 		}
 	}

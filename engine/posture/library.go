@@ -1,8 +1,12 @@
 package posture
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"sallyport/ops/config"
 )
 
 // library is what is known of products.
@@ -12,12 +16,27 @@ type library struct {
 
 type libraryProduct struct {
 	name    string // in conditions
-	names   string // that endpoints tell contain this
+	names   string // that endpoints tell contain this, in lower case
 	classes []string
-	latest  time.Time // of its definitions
+	latest  time.Time // of its definitions; zero: not followed
 }
 
-func builtIn() *library { return &library{} }
+// libraryOf takes the products of the library over.
+func (c *compiler) libraryOf(content *config.LibraryContent) *library {
+	l := &library{}
+	for name, p := range content.Products.All() {
+		one := libraryProduct{name: name, names: strings.ToLower(p.Names.Value), classes: texts(p.Classes)}
+		if p.Latest.Value != "" {
+			at, _, ok := parseDate(p.Latest.Value)
+			if !ok {
+				c.fault(p.Latest.Pos, "library.products."+name+".latest", fmt.Sprintf("%q is not a date", p.Latest.Value), "such as 2026-01-31")
+			}
+			one.latest = at
+		}
+		l.products = append(l.products, one)
+	}
+	return l
+}
 
 // classes tells products of one class from others.
 type classes struct {
@@ -32,16 +51,9 @@ func (l *library) class(name string) *classes { return &classes{l, name} }
 func (c *classes) has(s subject) bool {
 	name := strings.ToLower(s.text(fieldName))
 	for i := range c.library.products {
-		p := &c.library.products[i]
-		if !strings.Contains(name, strings.ToLower(p.names)) {
-			continue
+		if p := &c.library.products[i]; strings.Contains(name, p.names) {
+			return slices.Contains(p.classes, c.class)
 		}
-		for _, class := range p.classes {
-			if class == c.class {
-				return true
-			}
-		}
-		return false
 	}
 	return true
 }
@@ -49,7 +61,7 @@ func (c *classes) has(s subject) bool {
 // product is what the names of a product contain on endpoints.
 func (l *library) product(name string) (string, bool) {
 	for i := range l.products {
-		if l.products[i].name == name && name != "" {
+		if l.products[i].name == name {
 			return l.products[i].names, true
 		}
 	}

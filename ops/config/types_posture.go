@@ -173,6 +173,24 @@ type USBControl struct {
 // Library is a catalogue of products and conditions, signed by whoever keeps it.
 type Library struct {
 	Pos  Pos
-	File Path `key:"file"` // YAML; empty: the one that the appliance brings along
-	Key  Text `key:"key"`  // Ed25519, base64: whose signature FILE.sig must be
+	File Path `key:"file"` // YAML with its signature; empty: the one that the appliance brings along
+	Key  Text `key:"key"`  // Ed25519, base64: whose signature it must have
+
+	Content LibraryContent `key:"-"` // what the file says
+}
+
+// LibraryContent is one version of a library. Its conditions can be used as
+// library.NAME, its products by their names.
+type LibraryContent struct {
+	Version    Text           `key:"version,required"` // the later, the greater
+	Products   Map[Product]   `key:"products"`
+	Conditions Map[Condition] `key:"conditions"`
+}
+
+// Product is one that endpoints may have.
+type Product struct {
+	Pos     Pos
+	Names   Text   `key:"names,required"` // that endpoints tell contain this
+	Classes []Text `key:"classes,required" one:"anti-malware|anti-virus|anti-spyware|firewall|disk-encryption|patch"`
+	Latest  Text   `key:"latest"` // date of its newest definitions
 }
