@@ -31,21 +31,34 @@ type provisioning struct {
 }
 
 type provisionRule struct {
-	os   []string
-	when *expr.Condition
-	give *Resource
+	os       []string
+	groups   []string // any of them; empty: everybody
+	when     *expr.Condition
+	give     *Resource
+	settings *Settings // nil: none
 }
 
 // Offer is what provisioning gives an endpoint, nil when no rule is for it. A condition
 // that cannot be evaluated does not match.
 func (s *Snapshot) Offer(in *authz.Input) *Resource {
-	for i := range s.provisioning.rules {
-		r := &s.provisioning.rules[i]
+	if r := s.provisioning.rule(in); r != nil {
+		return r.give
+	}
+	return nil
+}
+
+// rule is the first that is for the endpoint.
+func (p *provisioning) rule(in *authz.Input) *provisionRule {
+	for i := range p.rules {
+		r := &p.rules[i]
 		if len(r.os) > 0 && !slices.Contains(r.os, in.OS) {
 			continue
 		}
+		if len(r.groups) > 0 && !slices.ContainsFunc(in.Groups, func(g string) bool { return slices.Contains(r.groups, g) }) {
+			continue
+		}
 		if matches, err := r.when.Eval(in); matches && err == nil {
-			return r.give
+			return r
 		}
 	}
 	return nil
@@ -62,19 +75,31 @@ func compileProvisioning(c *config.Config, scope *expr.Scope) (*provisioning, co
 		faults, warnings = append(faults, f...), append(warnings, w...)
 		p.resources = append(p.resources, &Resource{name, *written})
 	}
+	settings, f := compileSettings(c)
+	faults = append(faults, f...)
 	used := map[*Resource]bool{}
 	for i := range c.Provisioning.Rules {
 		written := &c.Provisioning.Rules[i]
 		path := fmt.Sprintf("provisioning.rules[%d]", i)
 		when, f := scope.Compile(written.When, path+".when")
 		faults = append(faults, f...)
+		if when == nil {
+			when = &expr.Condition{}
+		}
 		give := p.resource(written.Give.Value)
 		if give == nil && written.Give.Value != "" {
 			faults = append(faults, config.Fault{Pos: written.Give.Pos, Path: path + ".give",
 				Message: fmt.Sprintf("there is no resource %q", written.Give.Value), Hint: config.DidYouMean(written.Give.Value, p.names())})
 		}
 		used[give] = true
-		rule := provisionRule{when: when, give: give}
+		rule := provisionRule{when: when, give: give, settings: settings[written.Configuration.Value]}
+		if name := written.Configuration; name.Value != "" && rule.settings == nil {
+			faults = append(faults, config.Fault{Pos: name.Pos, Path: path + ".configuration",
+				Message: fmt.Sprintf("there is no configuration %q", name.Value), Hint: config.DidYouMean(name.Value, c.Provisioning.Configurations.Names())})
+		}
+		for _, group := range written.Groups {
+			rule.groups = append(rule.groups, group.Value)
+		}
 		for _, os := range written.OS {
 			rule.os = append(rule.os, os.Value)
 		}

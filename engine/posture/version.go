@@ -25,6 +25,10 @@ func compareVersions(a, b string) (order int, ok bool) {
 	return 0, true
 }
 
+// CompareVersions orders two versions as conditions do: -1, 0 or 1, and false when one of
+// them does not begin with a digit.
+func CompareVersions(a, b string) (order int, ok bool) { return compareVersions(a, b) }
+
 // trimVersion takes off what people write before a number.
 func trimVersion(s string) string {
 	s = strings.TrimSpace(s)

@@ -7,6 +7,18 @@ type Provisioning struct {
 	AgentsDirectory Path            `key:"agents-directory"`
 	Resources       Map[Resource]   `key:"resources"` // agent-windows, agent-linux and agent-macos are built in
 	Rules           []ProvisionRule `key:"rules"`
+
+	Configurations Map[AgentConfiguration] `key:"configurations"` // settings that go with an agent
+}
+
+// AgentConfiguration is settings of an agent, as its configuration file has them.
+type AgentConfiguration struct {
+	Pos            Pos
+	DiscoveryHosts []Text        `key:"discovery-hosts"`                        // HOST or HOST:PORT, asked over HTTP; the NAS answers with a redirect
+	Servers        []Text        `key:"servers"`                                // HOST or HOST:PORT of appliances, when nothing redirects
+	NameRules      []Text        `key:"name-rules"`                             // names that an appliance may have, such as *.example.com
+	Heartbeat      time.Duration `key:"heartbeat" range:"5s..24h"`              // default: what the appliance says
+	USBMode        string        `key:"usb-mode" one:"observe|reactive|strict"` // default: what the appliance says
 }
 
 // Resource is one thing that the portal hands out.
@@ -21,11 +33,13 @@ type Resource struct {
 
 // ProvisionRule offers a resource. The first match wins.
 type ProvisionRule struct {
-	Pos  Pos
-	Rule Text   `key:"rule,required"`
-	OS   []Text `key:"os" one:"windows|linux|macos"`
-	When Text   `key:"when"` // CEL; empty: always
-	Give Text   `key:"give,required"`
+	Pos           Pos
+	Rule          Text   `key:"rule,required"`
+	OS            []Text `key:"os" one:"windows|linux|macos"`
+	Groups        []Text `key:"groups"` // of the identity, any of them; empty: everybody
+	When          Text   `key:"when"`   // CEL; empty: always
+	Give          Text   `key:"give,required"`
+	Configuration Text   `key:"configuration"` // that goes with it; empty: none
 }
 
 // Authorization is what an identity with a posture may do.
