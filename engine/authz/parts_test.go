@@ -3,6 +3,9 @@ package authz
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"pgregory.net/rapid"
 
 	"sallyport/engine/expr"
 	"sallyport/ops/config"
@@ -101,4 +104,39 @@ func TestWrongParts(t *testing.T) {
 	if len(faults) > 0 || !strings.Contains(warnings.String(), `did you mean "staff"?`) {
 		t.Error(faults, warnings)
 	}
+}
+
+// TestRememberedIsEvaluatedWithLists: lists of rules, conditions with names and facts are
+// in the key of the memory: what it gives is what the rules give.
+func TestRememberedIsEvaluatedWithLists(t *testing.T) {
+	text := composedYAML + `    - {rule: sick, when: '"USB" in session.failed || session.in_grace', profile: Guests}
+    - {rule: open, nas: [wifi], when: 'fact.firewall == "off" && endpoint.os_version.startsWith("10.")', profile: Lab}
+`
+	fresh, _, faults := section(t, text, Options{})
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	memo, err := NewMemo(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memo.Close()
+	quick, _, _ := section(t, text, Options{})
+	quick.Remember(memo)
+	rapid.Check(t, func(t *rapid.T) {
+		pick := func(name string, words ...string) string { return rapid.SampledFrom(words).Draw(t, name) }
+		in := Input{
+			Posture: rapid.SampledFrom([]sessions.PostureStatus{sessions.Pending, sessions.Compliant}).Draw(t, "posture"),
+			NAS:     pick("nas", "wifi", "vpn", "wired"), NASGroup: pick("group", "lab", ""), InGrace: rapid.Bool().Draw(t, "grace"),
+			Groups: rapid.SliceOfN(rapid.SampledFrom([]string{"staff", "guests", "x"}), 0, 3).Draw(t, "groups"),
+			Failed: rapid.SliceOfN(rapid.SampledFrom([]string{"USB", "AM"}), 0, 2).Draw(t, "failed"),
+			Facts:  expr.Facts{Firewall: pick("firewall", "on", "off", "")}, OSVersion: pick("version", "10.0", "11"),
+			Time: time.Unix(int64(rapid.IntRange(0, 86400).Draw(t, "time")), 0),
+		}
+		for range 2 {
+			if got, want := quick.Decide(&in), fresh.Decide(&in); got.Rule != want.Rule || got.Profile.Digest != want.Profile.Digest {
+				t.Fatalf("%+v: %s, evaluated %s", in, got.Rule, want.Rule)
+			}
+		}
+	})
 }
