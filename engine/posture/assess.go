@@ -119,6 +119,11 @@ func (j *judgement) requirement(r *applied) (result RuleResult, failed bool) {
 		result.Passed = slices.Clip(r.conditionNames)
 		return result, false
 	}
+	if len(r.conditions) == 1 && (j.silence != "" || !r.skipsUnknown) { // the same, the other way round
+		k := j.condition(r.conditions[0])
+		result.Status, result.Failed, result.Reason = Failed, slices.Clip(r.conditionNames), k.reason
+		return result, k.verdict == fail
+	}
 	var reasons []string
 	for _, i := range r.conditions {
 		name := j.policy.conditions[i].name

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/engine/expr"
 	"sallyport/netio/report"
+	"sallyport/ops/config"
 	"sallyport/sessions"
 )
 
@@ -414,6 +415,29 @@ func FuzzVersions(f *testing.F) {
 		y, ok2 := compareVersions(b, a)
 		if ok1 != ok2 || x != -y {
 			t.Fatalf("%q %q: %d %v, %d %v", a, b, x, ok1, y, ok2)
+		}
+	})
+}
+
+// FuzzCompound: whatever is written, a fault or a condition comes back; a condition that
+// comes back has a verdict.
+func FuzzCompound(f *testing.F) {
+	for _, seed := range []string{"A & B", "A | !(B & 'C C')", "((A", "!", "A B", "\"", "A &&& B", "é & A", "A | (B | (A | !B))"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		section := config.Posture{Conditions: config.Map[config.Condition]{{Name: config.Text{Value: "A"}}, {Name: config.Text{Value: "B"}}, {Name: config.Text{Value: "C C"}}}}
+		c := &compiler{section: &section, conditionAt: map[string]int{"A": 0, "B": 1, "C C": 2}, used: map[string]bool{}, policy: &Policy{}}
+		n := c.compileCompound(config.Text{Value: text}, "compound")
+		if (n == nil) != (len(c.faults) > 0) {
+			t.Fatalf("%v %v", n, c.faults)
+		}
+		if n == nil {
+			return
+		}
+		j := judgement{policy: c.policy, known: []judged{{done: true}, {done: true, verdict: fail, reason: "b"}, {done: true, verdict: cannotTell, reason: "c"}}}
+		if v, reason := n.judge(&j); (v == pass) != (reason == "") {
+			t.Fatalf("%v %q", v, reason)
 		}
 	})
 }

@@ -12,7 +12,6 @@ import (
 // Verbs of remediations beyond those that report names. With them the list is closed: an
 // agent obeys no other.
 const (
-	VerbLink              = "link.show"
 	VerbLaunch            = "program.launch"
 	VerbFile              = "file.fetch"
 	VerbScript            = "script.run"
@@ -28,7 +27,7 @@ const (
 // Verbs is the closed list of what an agent may be asked to do.
 func Verbs() []string {
 	return []string{
-		report.VerbUSBBlock, report.VerbUSBUnblock, report.VerbMessage, VerbLink, VerbLaunch, VerbFile, VerbScript, VerbAntiMalwareUpdate,
+		report.VerbUSBBlock, report.VerbUSBUnblock, report.VerbMessage, VerbLaunch, VerbFile, VerbScript, VerbAntiMalwareUpdate,
 		VerbFirewallEnable, VerbPatchActivate, VerbPatchInstall, VerbPatchUpdate, VerbAppStop, VerbAppUninstall,
 	}
 }
@@ -56,7 +55,7 @@ func remedyOf(requirement string, r *config.Remediation) *Remedy {
 	case r.USB != "":
 		verb = report.VerbUSBBlock
 	case r.Link.Value != "":
-		verb, m.Target = VerbLink, r.Link.Value
+		m.Target = r.Link.Value // a message that names the page
 	case r.Launch != nil:
 		verb, m.Target, m.SHA256 = VerbLaunch, r.Launch.Path.Value, strings.ToLower(r.Launch.SHA256.Value)
 		m.Publisher, m.Arguments = r.Launch.Publisher, texts(r.Launch.Arguments)
@@ -74,6 +73,9 @@ func remedyOf(requirement string, r *config.Remediation) *Remedy {
 		verb, m.Target = "app."+r.Application.Do, r.Application.Name.Value
 	}
 	m.Action = report.Action{ID: requirement + "/" + verb, Verb: verb, Mode: r.Mode, Requirement: requirement, Message: r.Message}
+	if r.Link.Value != "" {
+		m.Message = strings.TrimLeft(m.Message+"\n"+r.Link.Value, "\n")
+	}
 	return m
 }
 
