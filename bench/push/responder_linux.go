@@ -34,6 +34,17 @@ type responder struct {
 	names [burst]unix.RawSockaddrInet4
 	in    [burst][octets]byte
 	out   [burst][]byte
+
+	answers [burst]mmsghdr
+	replies [burst]unix.Iovec
+	cuts    [burst]cutAt
+}
+
+// cutAt is the control message UDP_SEGMENT.
+type cutAt struct {
+	head unix.Cmsghdr
+	size uint16
+	_    [6]byte
 }
 
 // respond prints its address and serves until it is killed.
@@ -83,7 +94,14 @@ func (r *responder) round(fd int) bool {
 	if errno == unix.EAGAIN {
 		return false
 	}
-	out := 0
+	r.answer(fd, n)
+	return true
+}
+
+// answer acknowledges the first n requests. Replies to one source port that follow each
+// other are one message, which the kernel cuts.
+func (r *responder) answer(fd, n int) {
+	messages, replies := 0, 0
 	for i := range n {
 		pkt := r.in[i][:r.msgs[i].n]
 		if len(pkt) < radius.HeaderLen {
@@ -95,18 +113,31 @@ func (r *responder) round(fd int) bool {
 			continue
 		}
 		r.out[i] = reply
-		r.iovs[i].Base = &reply[0]
-		r.iovs[i].SetLen(len(reply))
-		out = i + 1
+		r.replies[replies].Base = &reply[0]
+		r.replies[replies].SetLen(len(reply))
+		if last := messages - 1; last >= 0 && r.names[i] == *(*unix.RawSockaddrInet4)(unsafe.Pointer(r.answers[last].hdr.Name)) {
+			r.answers[last].hdr.SetIovlen(int(r.answers[last].hdr.Iovlen) + 1)
+		} else {
+			h := &r.answers[messages].hdr
+			h.Name, h.Namelen = (*byte)(unsafe.Pointer(&r.names[i])), unix.SizeofSockaddrInet4
+			h.Iov = &r.replies[replies]
+			h.SetIovlen(1)
+			c := &r.cuts[messages]
+			c.head.Level, c.head.Type, c.size = unix.IPPROTO_UDP, unix.UDP_SEGMENT, radius.HeaderLen
+			c.head.SetLen(unix.CmsgLen(2))
+			h.Control = (*byte)(unsafe.Pointer(c))
+			h.SetControllen(unix.CmsgSpace(2))
+			messages++
+		}
+		replies++
 	}
-	for from := 0; from < out; {
-		sent, errno := call(unix.SYS_SENDMMSG, fd, &r.msgs[from], out-from)
+	for from := 0; from < messages; {
+		sent, errno := call(unix.SYS_SENDMMSG, fd, &r.answers[from], messages-from)
 		if errno != 0 && errno != unix.EAGAIN {
 			sent = 1 // lost; the sender sends again
 		}
 		from += sent
 	}
-	return true
 }
 
 func call(trap uintptr, fd int, first *mmsghdr, n int) (int, unix.Errno) {
