@@ -130,9 +130,13 @@ func (ev *settleEvent) step(c *core, now time.Time) {
 	if ev.before == nil {
 		return
 	}
+	outcome := ev.in.Outcome.String()
+	if ev.in.Action() == coa.Expect {
+		outcome = step.OutcomeFollows
+	}
 	ev.next = step.Settle(now, ev.before, &step.Settled{
-		Serial: ev.in.Serial, Outcome: ev.in.Outcome.String(), Cause: ev.in.Cause, Attempts: ev.in.Attempts,
-		Ended: ev.in.Outcome == coa.FellBack && ev.in.Did == recipe.Disconnect,
+		Serial: ev.in.Serial, Outcome: outcome, Cause: ev.in.Cause, Attempts: ev.in.Attempts,
+		Ended: (ev.in.Outcome == coa.ACK || ev.in.Outcome == coa.FellBack) && ev.in.Did == recipe.Disconnect,
 	})
 	c.put(ev.before, ev.next)
 }

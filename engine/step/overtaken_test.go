@@ -104,3 +104,24 @@ func TestOneTicketForOneRedirect(t *testing.T) {
 		t.Error("a ticket that was redeemed is answered")
 	}
 }
+
+// TestWhatAnAcknowledgementEnds: where a push can only be said as a disconnect, the
+// acknowledgement ends the session and grants nothing; a NAK 507 is no refusal.
+func TestWhatAnAcknowledgementEnds(t *testing.T) {
+	r := rules(t)
+	opening := send(t, r, at(2), claim(t, r, at(1), login(t, r, at(0), nil)), "").Session
+	if gone := Settle(at(3), opening, &Settled{Serial: opening.Change.Serial, Outcome: OutcomeACK, Ended: true}); gone.Live() || gone.Grant.Profile == opening.Change.Grant.Profile {
+		t.Errorf("live %v, holds %s", gone.Live(), gone.Grant.Profile)
+	}
+	asked := Settle(at(3), opening, &Settled{Serial: opening.Change.Serial, Outcome: OutcomeFollows, Cause: 507})
+	if next, what := Expire(at(10*time.Minute), asked, r); what == ExpiredRetry || !next.Live() {
+		t.Errorf("%s: a change that the NAS asks about was sent again", what)
+	}
+	acked := Settle(at(3), opening, &Settled{Serial: opening.Change.Serial, Outcome: OutcomeACK})
+	if s := Confirm(at(4), acked, opening.Change.Serial, false); s.Settled.Outcome != OutcomeUnconfirmed {
+		t.Errorf("%+v", s.Settled)
+	}
+	if s := Confirm(at(4), acked, opening.Change.Serial+1, true); s != acked {
+		t.Error("late news changed the record")
+	}
+}

@@ -13,6 +13,8 @@ const (
 	OutcomeSilence = "silent"
 	// OutcomeFellBack: silence, and then the NAS acknowledged what was tried instead.
 	OutcomeFellBack = "fell_back"
+	// OutcomeFollows: NAK 507, the NAS asks for the authorization itself (RFC 5176 section 3.2).
+	OutcomeFollows = "authorize-only follows"
 	// OutcomeConfirmed and OutcomeUnconfirmed: acknowledged, and the NAS did, or did not
 	// in time, what it does when it carries a change out.
 	OutcomeConfirmed   = "confirmed"
@@ -50,7 +52,7 @@ func Settle(now time.Time, old *sessions.Session, in *Settled) *sessions.Session
 	switch {
 	case in.Outcome == OutcomeFellBack && in.Ended:
 		end(next, now, "disconnected: the NAS said nothing to the change to "+change.Grant.Profile)
-	case in.Outcome == OutcomeACK && change.Kind == sessions.ChangeDisconnect:
+	case in.Outcome == OutcomeACK && (in.Ended || change.Kind == sessions.ChangeDisconnect):
 		end(next, now, "disconnected: "+change.Reason)
 	case in.Outcome == OutcomeACK:
 		next.Grant = change.Grant
