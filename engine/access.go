@@ -209,7 +209,14 @@ func (ev *loginEvent) request() *request { return ev.q }
 
 func (ev *loginEvent) step(c *core, now time.Time) {
 	f := c.frame()
+	numbered := ev.in.ID == ""
 	old, conflict := c.resolve(ev.q, &ev.in.Attributes, f)
+	if numbered && old != nil && !old.Live() {
+		old = c.renumbered(ev.q, &ev.in.Attributes)
+	}
+	if old == nil && ev.in.Minted {
+		old = c.begunBy(now, ev.q, &ev.in, f)
+	}
 	ev.number = c.e.decision()
 	switch {
 	case conflict:

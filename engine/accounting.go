@@ -102,6 +102,8 @@ type accountingEvent struct {
 	what    string
 	refused string
 	full    bool // there is no room for another session
+
+	replaced *sessions.Session // ended by this record of another
 }
 
 func (ev *accountingEvent) request() *request { return ev.q }
@@ -111,7 +113,11 @@ func (ev *accountingEvent) step(c *core, now time.Time) {
 		return
 	}
 	f := c.frame()
+	numbered := ev.in.ID == ""
 	old, conflict := c.resolve(ev.q, &ev.in.Attributes, f)
+	if numbered && old != nil && step.Renumbered(old, &ev.in) {
+		old = c.renumbered(ev.q, &ev.in.Attributes)
+	}
 	switch {
 	case conflict:
 		ev.refused = errOtherNAS
@@ -119,9 +125,28 @@ func (ev *accountingEvent) step(c *core, now time.Time) {
 		ev.refused, ev.full = "the session table is full (sessions.max)", true
 	default:
 		ev.before = old
+		if c.flaws.countsTwice && old != nil {
+			ev.in.InOctets += old.Accounting.InOctets
+		}
+		if ev.in.Kind == step.AcctStart && !numbered {
+			ev.replaced = c.replaced(now, &ev.in)
+		}
 		ev.next, ev.what = step.AccountingInto(&f.next, now, old, &ev.in)
 		c.lend(old, ev.next)
 	}
+}
+
+// replaced ends the session that had the number which its NAS now gives to another: the
+// NAS lost its memory and did not say so. Changes of the old one would reach the new one.
+func (c *core) replaced(now time.Time, in *step.AccountingInput) *sessions.Session {
+	other := c.byAcctSessionID(in.NASAddress, in.AcctSessionID, c.frame())
+	if other == nil || other.ID == in.ID || !step.Replaced(other, in) {
+		return nil
+	}
+	old := c.get(other.ID)
+	next := step.End(now, old, "the NAS gave its Acct-Session-Id to another session")
+	c.put(old, next)
+	return next
 }
 
 func (ev *accountingEvent) done(c *core, err error) {
@@ -133,6 +158,11 @@ func (ev *accountingEvent) done(c *core, err error) {
 	if q.accountingReply() != nil {
 		q.drop(now, dropReply)
 		return
+	}
+	if ev.replaced != nil && err == nil {
+		d := e.row(ev.replaced, record.KindSession, record.Session, "Session ended")
+		d.Reason = ev.replaced.EndCause
+		e.livelog.Add(d)
 	}
 	switch d := ev.row(e, now); {
 	case ev.refused != "":
@@ -207,7 +237,7 @@ func (ev *nasEvent) step(c *core, now time.Time) {
 	address := ev.q.late.From().Addr()
 	over := func(id sessions.ID) {
 		s := c.get(id)
-		if s == nil || s.NAS != ev.q.nas.Name || s.NASAddress != address || !s.Live() || !s.Started.Before(ev.at) {
+		if s == nil || s.NAS != ev.q.nas.Name || s.NASAddress != address || !step.Over(now, s, ev.kind, ev.at) {
 			return
 		}
 		next := step.End(now, s, cause)

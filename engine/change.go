@@ -248,7 +248,7 @@ func (ev *operatorEvent) step(c *core, now time.Time) {
 	case !old.Live():
 		ev.fault = fmt.Errorf("session %s has ended: %s", old.ID, old.EndCause)
 	default:
-		ev.next = step.Operator(now, old, ev.kind, ev.who)
+		ev.next = step.Operator(now, old, ev.kind, ev.who, &c.e.snapshot().Rules)
 		c.put(old, ev.next)
 	}
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
 	"sync/atomic"
@@ -80,6 +82,7 @@ type core struct {
 	unsent    map[sessions.ID]struct{} // changes that the CoA engine had no room for
 	unsettled []settlement             // answers of NASes that the journal had no room for
 	chance    chance
+	flaws     flaws
 	nextTick  time.Time
 	nextTrim  time.Time
 }
@@ -108,7 +111,7 @@ func newCore(e *Engine, table *sessions.Table, journal *store.Store) *core {
 		e: e, table: table, store: journal, events: newRing[event](queueMax),
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		pending: map[sessions.ID]version{}, pendingAcct: map[acctKey]sessions.ID{},
-		unsent: map[sessions.ID]struct{}{},
+		unsent: map[sessions.ID]struct{}{}, flaws: e.opts.flaws,
 	}
 }
 
@@ -281,7 +284,10 @@ func (c *core) note(old, next *sessions.Session, lent bool) {
 	}
 	v.next, v.lent = next, lent
 	c.pending[next.ID] = v
-	if next.AcctSessionID != "" {
+	if c.flaws.reusesEpoch && old != nil {
+		next.Epoch = old.Epoch
+	}
+	if next.AcctSessionID != "" && !c.flaws.skipsIndex {
 		c.pendingAcct[acctKey{next.NASAddress, next.AcctSessionID}] = next.ID
 	}
 }
@@ -342,11 +348,40 @@ func (c *core) resolve(q *request, a *step.Attributes, f *frame) (old *sessions.
 	return nil, false
 }
 
-// mint makes an id in the form the field knows, 24 hexadecimal digits, all random.
+// renumbered makes an id for a session whose NAS gave it the number of one that has ended:
+// the record of that one stays as it is.
+func (c *core) renumbered(q *request, a *step.Attributes) *sessions.Session {
+	a.ID, a.Minted = c.mint(q), true
+	return nil
+}
+
+// mint makes an id in the form the field knows, 24 hexadecimal digits. It is made of the
+// request, so that the same request again, of which nobody knows after a restart or when
+// the duplicate cache had to let go of it, means the same session and not another one.
 func (c *core) mint(q *request) sessions.ID {
-	from := len(q.text)
+	var room [64]byte
+	from, authenticator := q.late.From(), q.view.Authenticator()
+	address := from.Addr().As16()
+	whole := append(room[:0], address[:]...)
+	whole = binary.BigEndian.AppendUint16(whole, from.Port())
+	whole = append(append(whole, q.view.Identifier()), authenticator[:]...)
+	sum := sha256.Sum256(whole)
+	at := len(q.text)
+	q.text = hex.AppendEncode(q.text, sum[:12])
+	return sessions.ID(alias(q.text[at:]))
+}
+
+// begunBy finds the session that this very login began a moment ago: its answer was lost,
+// and the NAS has no name for the session that would tell.
+func (c *core) begunBy(now time.Time, q *request, in *step.LoginInput, f *frame) *sessions.Session {
+	s := c.load(in.ID, f)
+	if s == nil || step.Unanswered(now, s, in) {
+		return s
+	}
+	at := len(q.text) // a NAS whose authenticators are not random
 	q.text = hex.AppendEncode(q.text, c.chance.take(12))
-	return sessions.ID(alias(q.text[from:]))
+	in.ID = sessions.ID(alias(q.text[at:]))
+	return nil
 }
 
 // nonce is what a report must carry: 128 random bits.

@@ -63,7 +63,9 @@ type Options struct {
 	Logger  func(config.Log) *slog.Logger // called after each load; nil: slog.Default
 	Store   store.Options
 
-	push func(coa.Config) (pusher, error) // nil: coa.New; a simulation plays the NASes
+	push  func(coa.Config) (pusher, error) // nil: coa.New; a simulation plays the NASes
+	small bool                             // memories of a few entries: quick to make
+	flaws flaws                            // of a simulation that must fail
 }
 
 // pusher brings changes of authorization to NASes: *coa.Engine.
@@ -126,6 +128,7 @@ func Open(opts Options) (*Engine, error) {
 		e.core.run(e.stopCore)
 	}()
 	e.resume()
+	e.catchUp()
 	return e, nil
 }
 
@@ -145,20 +148,24 @@ func assemble(opts Options) (*Engine, error) {
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w.Error())
 	}
+	passwords, decisions, replies := int64(rememberedMax), int64(memoOctets), 0
+	if opts.small {
+		passwords, decisions, replies = 1<<10, 1<<16, 1<<12
+	}
 	e := &Engine{
 		opts: opts, log: log, clock: opts.Clock, run: randomRun(),
 		counters: newCounters(), livelog: record.NewRing(snap.Config.Records.Livelog),
-		spare: newRing[*request](sparesMax), memory: authn.NewMemory(rememberedMax), hub: newHub(), table: sessions.NewTable(),
+		spare: newRing[*request](sparesMax), memory: authn.NewMemory(passwords), hub: newHub(), table: sessions.NewTable(),
 		ledger: coa.NewLedger(ledgerOctets), stopCore: make(chan struct{}), coreDone: make(chan struct{}), started: opts.Clock.Now(),
 	}
-	if e.memo, err = authz.NewMemo(memoOctets); err != nil {
+	if e.memo, err = authz.NewMemo(decisions); err != nil {
 		return nil, err
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.suppress, e.latency = newSuppressor(e.livelog), newLatencies()
 	e.pool = authn.NewPool(poolWorkers(), poolQueue)
 	for range runtime.GOMAXPROCS(0) {
-		e.loops = append(e.loops, &loop{e: e, dups: dup.NewCache(dup.Config{})})
+		e.loops = append(e.loops, &loop{e: e, dups: dup.NewCache(dup.Config{Entries: replies})})
 	}
 	snap.bind(e.memory, e.memo, e.counters)
 	e.snap.Store(snap)
@@ -215,7 +222,7 @@ func withLogger(o store.Options, log *slog.Logger) store.Options {
 // recall sets the clocks of a session of the journal.
 func (e *Engine) recall(s *sessions.Session) {
 	e.table.Schedule(s.ID, step.Deadline(s, &e.snapshot().Rules))
-	if s.Change != nil {
+	if s.Change != nil && !e.opts.flaws.forgetsChange {
 		e.core.unsent[keep(s.ID)] = struct{}{}
 	}
 }

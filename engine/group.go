@@ -27,6 +27,9 @@ func (c *core) take(now time.Time, group []event) {
 	for _, ev := range group {
 		ev.step(c, now)
 	}
+	if c.flaws.answersFirst {
+		c.finish(group, nil)
+	}
 	batch, err := c.commit()
 	c.published = c.e.clock.Now()
 	if err == nil {
@@ -38,10 +41,9 @@ func (c *core) take(now time.Time, group []event) {
 		c.e.counters.failed.Add(1)
 		c.e.trouble(now, err)
 	}
-	for _, ev := range group {
-		ev.done(c, err)
+	if !c.flaws.answersFirst {
+		c.finish(group, err)
 	}
-	c.send()
 	for i, ev := range group {
 		if r, ok := ev.(carrier); ok {
 			q := r.request()
@@ -53,6 +55,14 @@ func (c *core) take(now time.Time, group []event) {
 	clear(c.pending)
 	clear(c.pendingAcct)
 	c.order, c.reports, c.framed = c.order[:0], c.reports[:0], 0
+}
+
+// finish tells the events of the group what became of them, and sends what they answer.
+func (c *core) finish(group []event, err error) {
+	for _, ev := range group {
+		ev.done(c, err)
+	}
+	c.send()
 }
 
 // answer has the reply of a request sent with the others of the group.

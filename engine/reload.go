@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -96,28 +98,67 @@ func (e *Engine) reauthorizeAll(snap snapshot) {
 	}
 	changed := 0
 	for group := range slices.Chunk(ids, groupMax/4) {
-		if e.snapshot() != snap {
+		n, ok := e.reauthorize(snap, group)
+		if !ok {
 			return
 		}
-		ev := &reauthorizeEvent{ids: group, finished: make(chan struct{})}
-		if e.core.submitWait(e.life, ev) != nil {
-			return
-		}
-		select {
-		case <-ev.finished:
-			changed += ev.changed
-		case <-e.coreDone:
-			return
-		}
+		changed += n
 	}
 	if changed > 0 {
 		e.system(record.Session, fmt.Sprintf("The new configuration changes what %d of %d sessions may do", changed, len(ids)), "")
+	}
+	if err := writeNew(e.revisionFile(snap), []byte(snap.Revision)); err != nil {
+		e.log.Warn("the next start decides again for every session", "error", err)
+	}
+}
+
+// reauthorizeAgain is how long a group of sessions waits that could not be written.
+const reauthorizeAgain = time.Second
+
+// reauthorize decides again for a group of sessions, until that is in the journal. It says
+// how many change; false: another configuration came, or the end.
+func (e *Engine) reauthorize(snap snapshot, group []sessions.ID) (changed int, ok bool) {
+	for e.snapshot() == snap {
+		ev := &reauthorizeEvent{ids: group, finished: make(chan struct{})}
+		if e.core.submitWait(e.life, ev) != nil {
+			return 0, false
+		}
+		select {
+		case <-ev.finished:
+		case <-e.coreDone:
+			return 0, false
+		}
+		if ev.fault == nil {
+			return ev.changed, true
+		}
+		select {
+		case <-time.After(reauthorizeAgain):
+		case <-e.life.Done():
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// revisionFile holds the revision by which every session was authorized last.
+func (e *Engine) revisionFile(snap snapshot) string {
+	return filepath.Join(snap.Config.Appliance.State.Value, "revision")
+}
+
+// catchUp decides again for every session when the configuration is not the one by which
+// that was done last: it was changed while the appliance was down, or it ended before all
+// sessions had their turn.
+func (e *Engine) catchUp() {
+	snap := e.snapshot()
+	if last, err := os.ReadFile(e.revisionFile(snap)); err != nil || string(last) != snap.Revision {
+		go e.reauthorizeAll(snap)
 	}
 }
 
 type reauthorizeEvent struct {
 	ids      []sessions.ID
 	changed  int
+	fault    error // of the commit: nothing changed
 	finished chan struct{}
 }
 
@@ -136,4 +177,7 @@ func (ev *reauthorizeEvent) step(c *core, now time.Time) {
 	}
 }
 
-func (ev *reauthorizeEvent) done(*core, error) { close(ev.finished) }
+func (ev *reauthorizeEvent) done(_ *core, err error) {
+	ev.fault = err
+	close(ev.finished)
+}

@@ -38,12 +38,19 @@ const (
 	AcctStale   = "stale"  // a record from before what is known
 )
 
+// sameEvent is how far apart in time the copies of one record may seem to have happened. A
+// NAS sends a record again for 30 s (MRD of RFC 5080 section 2.2.1) without correcting its
+// Acct-Delay-Time, and no NAS that lost its memory begins sessions that soon.
+const sameEvent = 30 * time.Second
+
 // Accounting writes a record into the totals. The totals only grow, times only move
-// towards the truth, and an ended session stays ended, so a duplicate, or a record that
-// arrives late, changes nothing that was right.
+// towards the truth, and an ended session stays ended: in whatever order the records of a
+// session come, and however often, the same totals, the same beginning and the same end
+// come out.
 //
-// A Start that happened after the end begins a new life of the id. A Stop of the life
-// before that comes late, since it was sent again say, does not end this one.
+// A Start with another Acct-Session-Id that happened after the end begins a new life of the
+// id. A record of the life before that comes late, since it was sent again say, means
+// nothing to this one.
 func Accounting(now time.Time, old *sessions.Session, in *AccountingInput) (*sessions.Session, string) {
 	return AccountingInto(&sessions.Session{}, now, old, in)
 }
@@ -52,44 +59,41 @@ func Accounting(now time.Time, old *sessions.Session, in *AccountingInput) (*ses
 // caller's, and allocates nothing.
 func AccountingInto(next *sessions.Session, now time.Time, old *sessions.Session, in *AccountingInput) (*sessions.Session, string) {
 	switch {
-	case old != nil && ofLifeBefore(old, in):
-		return old, AcctStale
 	case old == nil:
 		freshInto(next, now, &in.Attributes, nil)
 		next.Started = in.At
-	case !old.Live() && in.Kind == AcctStart && in.At.After(old.Ended):
+	case in.ofLifeBefore(now, old):
+		return old, AcctStale
+	case in.anew(old):
 		freshInto(next, now, &in.Attributes, old)
 		next.Started = in.At
 	default:
 		copyInto(next, old, now)
 	}
 	a := &next.Accounting
-	stale := !next.Live() || in.At.Before(a.LastEvent)
-	if !stale {
+	stale := !next.Live() || in.before(now, a.LastEvent)
+	if stale {
+		in.fill(next)
+	} else {
 		in.apply(now, next)
-		if !next.Authenticated { // else the name is proved, and this one only what the NAS writes
-			setText(&next.UserName, in.UserName)
-		}
-		a.LastEvent = in.At
+	}
+	if in.UserName != "" && !next.Authenticated && (!stale || next.UserName == "") {
+		next.UserName = in.UserName // else the name is proved, and this one only what the NAS writes
 	}
 	next.LastSeen = now
-	a.SessionTime = max(a.SessionTime, in.SessionTime)
-	a.InOctets = max(a.InOctets, in.InOctets)
-	a.OutOctets = max(a.OutOctets, in.OutOctets)
-	a.InPackets = max(a.InPackets, in.InPackets)
-	a.OutPackets = max(a.OutPackets, in.OutPackets)
+	in.count(now, a)
+	if !next.Authenticated && a.Started.Before(next.Started) && !a.Started.IsZero() {
+		next.Started = a.Started
+	}
 	switch {
 	case in.Kind == AcctStop && in.NASUpdate:
 		return next, AcctRoamed
-	case in.Kind == AcctStop && next.Live():
-		a.Stopped, a.Cause = in.At, in.Cause
-		if a.Started.IsZero() {
-			a.Started = in.At.Add(-time.Duration(in.SessionTime) * time.Second)
+	case in.Kind == AcctStop:
+		if !in.stop(next) {
+			return next, AcctStale
 		}
-		end(next, in.At, "accounting stop: "+terminateCause(in.Cause))
 		return next, AcctEnded
-	case in.Kind == AcctStart && (a.Started.IsZero() || in.At.Before(a.Started)):
-		a.Started = in.At
+	case in.Kind == AcctStart && a.Started.Equal(in.At) && (old == nil || !old.Accounting.Started.Equal(in.At)):
 		return next, AcctStarted
 	case stale:
 		return next, AcctStale
@@ -97,13 +101,96 @@ func AccountingInto(next *sessions.Session, now time.Time, old *sessions.Session
 	return next, AcctUpdated
 }
 
-// ofLifeBefore says whether a Stop is of another session that had the same id: the NAS
+// count makes the totals what all records so far say together.
+func (in *AccountingInput) count(now time.Time, a *sessions.Accounting) {
+	if in.At.After(a.LastEvent) || a.LastEvent.After(now) {
+		a.LastEvent = in.At
+	}
+	a.SessionTime = max(a.SessionTime, in.SessionTime)
+	a.InOctets = max(a.InOctets, in.InOctets)
+	a.OutOctets = max(a.OutOctets, in.OutOctets)
+	a.InPackets = max(a.InPackets, in.InPackets)
+	a.OutPackets = max(a.OutPackets, in.OutPackets)
+	began := in.At.Add(-time.Duration(in.SessionTime) * time.Second)
+	if known := in.Kind == AcctStart || in.Kind == AcctStop && !in.NASUpdate || in.SessionTime > 0; known && (a.Started.IsZero() || began.Before(a.Started)) {
+		a.Started = began
+	}
+}
+
+// stop writes the end down; false when it was known. Of several times the first is right:
+// a record seems to be of later when it was delayed.
+func (in *AccountingInput) stop(next *sessions.Session) bool {
+	a := &next.Accounting
+	known := !a.Stopped.IsZero()
+	if !known {
+		a.Cause = in.Cause
+	}
+	own := known && next.Ended.Equal(a.Stopped)
+	if !known || in.At.Before(a.Stopped) {
+		a.Stopped = in.At
+	}
+	if next.Live() {
+		end(next, a.Stopped, "accounting stop: "+terminateCause(a.Cause))
+		return true
+	}
+	if own {
+		next.Ended = a.Stopped
+	}
+	return false
+}
+
+// before says whether the record's event was before a moment that was noted, as far as
+// that can be told: our clock may have been set back since.
+func (in *AccountingInput) before(now, noted time.Time) bool {
+	return in.At.Before(noted) && !noted.After(now)
+}
+
+// ofLifeBefore says whether a record is of another session that had the same id: the NAS
 // gave it another number, and it happened before what is known of this one.
-func ofLifeBefore(s *sessions.Session, in *AccountingInput) bool {
-	if !s.Live() || in.Kind != AcctStop || in.AcctSessionID == "" || in.AcctSessionID == s.AcctSessionID {
+func (in *AccountingInput) ofLifeBefore(now time.Time, s *sessions.Session) bool {
+	if in.AcctSessionID == "" || in.AcctSessionID == s.AcctSessionID {
 		return false
 	}
-	return in.At.Before(s.Started) || in.At.Before(s.Accounting.LastEvent)
+	if s.AcctSessionID == "" && in.Kind != AcctStop {
+		return false // it tells the number of this one
+	}
+	return in.before(now, s.Started) || in.before(now, s.Accounting.LastEvent)
+}
+
+// anew says whether a Start begins another session than the one of that id which ended. One
+// with the same Acct-Session-Id too is that of the ended session, overtaken by its Stop.
+func (in *AccountingInput) anew(old *sessions.Session) bool {
+	return !old.Live() && in.Kind == AcctStart && in.AcctSessionID != old.AcctSessionID && in.At.After(old.Ended)
+}
+
+// Renumbered says whether a Start that names its session by the NAS's number alone begins
+// another one than the session that ended and had that number: NASes count anew when they
+// start again.
+func Renumbered(old *sessions.Session, in *AccountingInput) bool {
+	return !old.Live() && in.Kind == AcctStart && in.At.After(old.Ended.Add(sameEvent))
+}
+
+// Replaced says whether a Start of another session with the number of s shows that s is
+// over: the NAS would not give it again while it has s.
+func Replaced(s *sessions.Session, in *AccountingInput) bool {
+	return s.Live() && s.NAS == in.NAS && in.At.After(s.Started) && in.At.After(s.Accounting.LastEvent)
+}
+
+// Over says whether the NAS's Accounting-On or -Off, of the given time, ends a session: it
+// was there before. An On may seem to be of later than it was by what its retransmission
+// took, and the NAS may have let somebody in by then; a session of which it told something
+// since is one that it has. A session of later than now is of before our clock was set back.
+func Over(now time.Time, s *sessions.Session, kind uint32, at time.Time) bool {
+	last := s.Accounting.LastEvent
+	switch {
+	case !s.Live():
+		return false
+	case s.Started.After(now) || last.After(now) || s.LastSeen.After(now):
+		return true
+	case kind == AcctOn && last.After(at):
+		return false
+	}
+	return s.Started.Before(at)
 }
 
 // End closes a session for a reason other than its own Stop.

@@ -79,6 +79,37 @@ func (a *Attributes) apply(now time.Time, next *sessions.Session) {
 	next.CoAPush = next.CoAPush || a.CoAPush
 }
 
+// fill writes what the packet tells and nobody knew: it is of before what is known.
+func (a *Attributes) fill(next *sessions.Session) {
+	ifNew(&next.AuditSessionID, a.AuditSessionID)
+	ifNew(&next.NASIP, a.NASIP)
+	ifNew(&next.NASIdentifier, a.NASIdentifier)
+	ifNew(&next.NASPort, a.NASPort)
+	ifNew(&next.NASPortID, a.NASPortID)
+	ifNew(&next.NASPortType, a.NASPortType)
+	ifNew(&next.ServiceType, a.ServiceType)
+	ifNew(&next.AcctSessionID, a.AcctSessionID)
+	ifNew(&next.CallingStationID, a.CallingStationID)
+	ifNew(&next.CalledStationID, a.CalledStationID)
+	ifNew(&next.TunnelGroup, a.TunnelGroup)
+	ifNew(&next.OS, a.OS)
+	if !a.FramedIP.IsUnspecified() {
+		ifNew(&next.FramedIP, a.FramedIP)
+	}
+	if !a.FramedIPv6.IsUnspecified() {
+		ifNew(&next.FramedIPv6, a.FramedIPv6)
+	}
+	if len(next.MACs) == 0 {
+		next.MACs = a.MACs
+	}
+}
+
+func ifNew[T comparable](at *T, v T) {
+	if zero := *new(T); *at == zero {
+		*at = v
+	}
+}
+
 // freshInto makes next a session that begins now. An id that was used before goes on
 // counting its versions, epochs and changes, so that late news of the earlier life is
 // recognised.

@@ -173,9 +173,22 @@ func ByOperator(c *sessions.Change) bool { return strings.HasPrefix(c.Reason, as
 // ByPolicy: see ByOperator.
 func ByPolicy(c *sessions.Change) bool { return strings.HasPrefix(c.Reason, policyRevision) }
 
-// Operator notes a change that a person asked for.
-func Operator(now time.Time, old *sessions.Session, kind, who string) *sessions.Session {
+// Operator notes a change that a person asked for. A reauthentication tells the NAS what
+// the rules say now, which is not what it holds where the last change failed.
+func Operator(now time.Time, old *sessions.Session, kind, who string, r *Rules) *sessions.Session {
 	next := copyOf(old, now)
-	setChange(now, next, kind, intended(old), askedBy+who)
+	grant := intended(old)
+	if old.Authenticated {
+		in := Input(next, now, r)
+		d := r.Authz.Decide(&in)
+		grant = grantOf(&d)
+		if d.Profile.Reject {
+			kind = sessions.ChangeDisconnect
+		}
+		if d.Profile.Redirect != nil && grant.Profile != intended(old).Profile {
+			newTicket(now, next)
+		}
+	}
+	setChange(now, next, kind, grant, askedBy+who)
 	return next
 }

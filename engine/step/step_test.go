@@ -132,7 +132,9 @@ func TestNothingIsChangedInPlace(t *testing.T) {
 			return n
 		},
 		func(s *sessions.Session) *sessions.Session { return send(t, r, at(5), s, report.USBActive).Session },
-		func(s *sessions.Session) *sessions.Session { return Operator(at(6), s, sessions.ChangeDisconnect, "x") },
+		func(s *sessions.Session) *sessions.Session {
+			return Operator(at(6), s, sessions.ChangeDisconnect, "x", r)
+		},
 		func(s *sessions.Session) *sessions.Session { return login(t, r, at(7), s) },
 		func(s *sessions.Session) *sessions.Session { n, _ := Expire(at(100*time.Hour), s, r); return n },
 		func(s *sessions.Session) *sessions.Session { return End(at(8), s, "x") },
@@ -353,7 +355,7 @@ func TestSettle(t *testing.T) {
 			t.Errorf("%s %d: %+v", c.outcome, c.cause, next)
 		}
 	}
-	gone := Operator(at(3), s, sessions.ChangeDisconnect, "operator")
+	gone := Operator(at(3), s, sessions.ChangeDisconnect, "operator", r)
 	if gone = ack(at(4), gone); gone.Live() {
 		t.Error("a disconnect that was acknowledged leaves the session alive")
 	}
