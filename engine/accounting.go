@@ -206,7 +206,7 @@ func (ev *accountingEvent) row(e *Engine, now time.Time) *record.Decision {
 	learned := ev.before == nil || ev.before.FramedIP != ev.next.FramedIP || ev.before.FramedIPv6 != ev.next.FramedIPv6
 	switch {
 	case details == "" && learned && ev.next.FramedIP.IsValid():
-		details = "The endpoint has the address " + ev.next.FramedIP.String()
+		details = q.addressText("The endpoint has the address ", ev.next.FramedIP)
 	case details == "":
 		return nil
 	}

@@ -105,6 +105,13 @@ func TestAPacketAllocatesNothing(t *testing.T) {
 		{"accounting", asaAddr, RoleAccounting, true, 0.3, func(n int) []byte {
 			return r.acct(3, id(n), func(b *radius.Builder) { b.U32(radius.AcctSessionTime, uint32(n)) })
 		}},
+		{"sessions that begin, go on and end", asaAddr, RoleAccounting, true, 0.05, func(n int) []byte {
+			return r.acct([]uint32{1, 3, 2}[n/512%3], id(n%512), func(b *radius.Builder) {
+				b.U32(radius.AcctSessionTime, uint32(n))
+				b.U32(radius.AcctTerminateCause, 1)
+				b.Addr(radius.FramedIPAddress, netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)}))
+			})
+		}},
 		{"Status-Server", asaAddr, RoleAuthentication, false, 0.01, func(int) []byte { b := r.request(radius.StatusServer); return r.seal(&b) }},
 		{"another NAS's", netip.MustParseAddrPort("203.0.113.9:1"), RoleAuthentication, false, 0.01, func(int) []byte { return r.pap("cisco", "cisco", audit) }},
 		{"a wrong secret", asaAddr, RoleAuthentication, false, 0.01, func(int) []byte { p := r.pap("cisco", "cisco", audit); p[25] ^= 1; return p }},

@@ -54,6 +54,13 @@ func (q *request) fillUnknown(e *Engine, now time.Time, a *step.Attributes, kind
 	return q.fillRow(e, now, &s, kind, status, details)
 }
 
+// addressText is words and an address, in the memory of the request.
+func (q *request) addressText(words string, ip netip.Addr) string {
+	from := len(q.text)
+	q.text = ip.AppendTo(append(q.text, words...))
+	return alias(q.text[from:])
+}
+
 func shownAddress(s *sessions.Session) netip.Addr {
 	if s.FramedIP.IsValid() {
 		return s.FramedIP

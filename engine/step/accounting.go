@@ -130,7 +130,7 @@ func (in *AccountingInput) stop(next *sessions.Session) bool {
 		a.Stopped = in.At
 	}
 	if next.Live() {
-		end(next, a.Stopped, "accounting stop: "+terminateCause(a.Cause))
+		end(next, a.Stopped, stopCause(a.Cause))
 		return true
 	}
 	if own {
@@ -222,9 +222,20 @@ var causes = [...]string{1: "User-Request", 2: "Lost-Carrier", 3: "Lost-Service"
 	10: "NAS-Request", 11: "NAS-Reboot", 12: "Port-Unneeded", 13: "Port-Preempted", 14: "Port-Suspended",
 	15: "Service-Unavailable", 16: "Callback", 17: "User-Error", 18: "Host-Request"}
 
-func terminateCause(n uint32) string {
-	if n > 0 && int(n) < len(causes) {
-		return causes[n]
+// stopCauses are the causes as sessions keep them, made once: a Stop makes no text.
+var stopCauses = func() (out [len(causes)]string) {
+	for i, c := range causes {
+		if c == "" {
+			c = "no cause given"
+		}
+		out[i] = "accounting stop: " + c
 	}
-	return "no cause given"
+	return out
+}()
+
+func stopCause(n uint32) string {
+	if int64(n) >= int64(len(stopCauses)) {
+		n = 0
+	}
+	return stopCauses[n]
 }
