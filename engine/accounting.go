@@ -144,7 +144,7 @@ func (c *core) replaced(now time.Time, in *step.AccountingInput) *sessions.Sessi
 		return nil
 	}
 	old := c.get(other.ID)
-	next := step.End(now, old, "the NAS gave its Acct-Session-Id to another session")
+	next := step.End(now, in.At, old, "the NAS gave its Acct-Session-Id to another session")
 	c.put(old, next)
 	return next
 }
@@ -240,7 +240,7 @@ func (ev *nasEvent) step(c *core, now time.Time) {
 		if s == nil || s.NAS != ev.q.nas.Name || s.NASAddress != address || !step.Over(now, s, ev.kind, ev.at) {
 			return
 		}
-		next := step.End(now, s, cause)
+		next := step.End(now, ev.at, s, cause)
 		c.put(s, next)
 		ev.ended = append(ev.ended, next)
 	}

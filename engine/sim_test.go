@@ -7,13 +7,17 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"sallyport/ops/assert"
 )
 
 var (
@@ -22,7 +26,7 @@ var (
 )
 
 // simBudget is what TestSimulation may take in a run of all tests.
-const simBudget = 12 * time.Second
+const simBudget = 8 * time.Second
 
 // Times of the simulated appliance.
 const (
@@ -81,6 +85,10 @@ func simConfigs(t testing.TB) (paths []string) {
 		t.Fatal(err)
 	}
 	write("secret", sharedSecret+"\n")
+	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write("state/ticket.key", sharedSecret[:ticketKeyLen])
 	write("users.yaml", fmt.Sprintf("%s: {password: %q}\n", simUser, hash))
 	macs := ""
 	for i := range simEndpoints {
@@ -157,17 +165,36 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	began, first := time.Now(), cmp.Or(*simSeed, uint64(time.Now().UnixNano())>>10)
-	n, counts, virtual := 0, map[string]int{}, time.Duration(0)
-	for ; *simSeeds > n || *simSeeds == 0 && time.Since(began) < simBudget; n++ {
-		r := simReport(t, first+uint64(n), configs, false)
-		for k, v := range r.counts {
-			counts[k] += v
-		}
-		virtual += r.endsAt
-		if t.Failed() {
-			break
-		}
+	budget := simBudget
+	if testing.Short() || assert.Enabled {
+		budget /= 3
 	}
+	var mu sync.Mutex // guards what follows
+	next, n, counts, virtual := uint64(0), 0, map[string]int{}, time.Duration(0)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for {
+				mu.Lock()
+				seed := first + next
+				stop := t.Failed() || *simSeeds > 0 && int(next) >= *simSeeds || *simSeeds == 0 && time.Since(began) > budget
+				next++
+				mu.Unlock()
+				if stop {
+					return
+				}
+				r := simReport(t, seed, configs, false)
+				mu.Lock()
+				n++
+				virtual += r.endsAt
+				for k, v := range r.counts {
+					counts[k] += v
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
 	t.Logf("%d seeds from %d in %s: %s of simulated time, %v", n, first, time.Since(began).Round(time.Millisecond), virtual.Round(time.Minute), counts)
 	if *simSeeds > 0 {
 		simFigures(n, *simSeeds, t.Failed())

@@ -45,6 +45,7 @@ type simNAS struct {
 	waiting  map[simSlot]*simExchange
 	heard    map[simSlot]simHeard // changes, for duplicates (RFC 5176 section 2.3)
 	cut      bool                 // nothing comes through
+	off      bool                 // it has no power, or starts
 	booting  bool                 // it has said that it starts, and lets nobody in before that is answered or given up
 	deaf     bool                 // to changes
 	nak      uint32               // answers every change with this Error-Cause
@@ -126,7 +127,7 @@ func (n *simNAS) transmit(x *simExchange) {
 		return
 	}
 	x.tries++
-	if !n.cut {
+	if !n.cut && !n.off {
 		w.datagram(x.from, x.role, x.pkt)
 	}
 	pause := x.pause + x.pause*time.Duration(w.rng.IntN(200)-100)/1000
@@ -147,7 +148,7 @@ func (n *simNAS) flies(pkt []byte, by int) {
 func (n *simNAS) receive(to netip.AddrPort, pkt []byte) {
 	var q, v radius.View
 	x := n.waiting[simSlot{to.Port(), pkt[1]}]
-	if n.cut || x == nil || q.Decode(x.pkt) != radius.Sound || v.Decode(pkt) != radius.Sound ||
+	if n.cut || n.off || x == nil || q.Decode(x.pkt) != radius.Sound || v.Decode(pkt) != radius.Sound ||
 		n.key.VerifyResponse(&v, q.Authenticator()) != radius.Sound {
 		return
 	}
@@ -189,13 +190,13 @@ func (n *simNAS) boot(says bool) {
 	}
 	n.sessions, n.waiting, n.heard = nil, map[simSlot]*simExchange{}, map[simSlot]simHeard{}
 	n.acct = 0
-	n.cut = true
+	n.off = true
 	boots := n.boots
 	w.after(45*time.Second, func() {
 		if n.boots != boots {
 			return // the power failed again
 		}
-		n.cut = false
+		n.off = false
 		if says {
 			n.booting = true
 			n.startsAgain(w.now)
@@ -263,7 +264,7 @@ func (n *simNAS) fliesCoA(pkt []byte, by int) {
 func (n *simNAS) change(from netip.AddrPort, pkt []byte) {
 	w := n.w
 	var v radius.View
-	if n.cut || n.deaf || v.Decode(pkt) != radius.Sound || n.key.VerifyRequest(&v) != radius.Sound {
+	if n.cut || n.off || n.deaf || v.Decode(pkt) != radius.Sound || n.key.VerifyRequest(&v) != radius.Sound {
 		return
 	}
 	slot := simSlot{from.Port(), v.Identifier()}
@@ -350,12 +351,15 @@ func (n *simNAS) connect(p *simEndpoint, rng *rand.Rand) *simSession {
 	if n.kind == simASA {
 		s.station = fmt.Sprintf("198.51.100.%d", 1+p.n)
 	}
-	if n.kind != simPlain {
+	if n.kind != simPlain && !p.metered {
 		s.audit = n.audit(n.w.now)
 		id, _ := sessions.CanonicalID(s.audit)
 		s.id = id
 	} else {
 		n.counter++
+	}
+	if p.metered { // numbers that are given once; those that begin anew have names besides
+		s.acct = fmt.Sprintf("M%07X", n.counter)
 	}
 	n.sessions = append(n.sessions, s)
 	n.w.all = append(n.w.all, s)

@@ -56,10 +56,9 @@ var simActs = []simAct{
 	}},
 	{"cut", 3, func(w *simWorld, o simOp, rng *rand.Rand) {
 		n := w.nases[o.n%len(w.nases)]
-		boots := n.boots
 		n.cut = true
 		w.tracef("%s: cut off", n.name)
-		w.after(time.Duration(5+rng.IntN(120))*time.Second, func() { n.cut = n.cut && n.boots != boots })
+		w.after(time.Duration(5+rng.IntN(120))*time.Second, func() { n.cut = false })
 	}},
 	{"deaf", 3, func(w *simWorld, o simOp, rng *rand.Rand) {
 		n := w.nases[o.n%len(w.nases)]

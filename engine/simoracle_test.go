@@ -52,7 +52,7 @@ func (o *simOracle) look() {
 		}
 		o.lookLive(s, byID[s.ID])
 		key := acctKey{s.NASAddress, s.AcctSessionID}
-		if other, twice := live[key]; twice && s.AcctSessionID != "" && !o.renumbered(s.ID, other) {
+		if other, twice := live[key]; twice && !w.leapt && s.AcctSessionID != "" && !o.renumbered(s.ID, other) {
 			w.failf("invented: %s and %s are both the session %s of %s", s.ID, other, s.AcctSessionID, s.NAS)
 		}
 		live[key] = s.ID
@@ -164,7 +164,7 @@ func (o *simOracle) record(x *simSession) *sessions.Session {
 // lookAcknowledged looks for what was acknowledged of a session.
 func (o *simOracle) lookAcknowledged(x *simSession) {
 	w := o.w
-	if x.ackAt.IsZero() || x.forgotten || x.raced || o.reused(x) {
+	if x.ackAt.IsZero() || x.forgotten || x.raced || o.reused(x) || x.metered && w.leapt {
 		return
 	}
 	s := o.record(x)

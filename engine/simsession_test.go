@@ -155,6 +155,10 @@ func (s *simSession) allow(why string, a simAccess, ticket string) {
 func (s *simSession) start() {
 	s.started = true
 	s.account(step.AcctStart, 0)
+	if s.metered && s.rng.IntN(2) == 0 { // it came to us late, with what followed
+		s.octets += 500
+		s.account(step.AcctInterim, 0)
+	}
 	s.plan()
 }
 
@@ -288,7 +292,7 @@ func (s *simSession) gone(why string) {
 
 // connect begins a session of the endpoint, after the one it has.
 func (p *simEndpoint) connect(rng *rand.Rand) {
-	if p.nas.cut || p.nas.booting {
+	if p.nas.cut || p.nas.off || p.nas.booting {
 		return
 	}
 	if p.session != nil {

@@ -83,6 +83,7 @@ type simWorld struct {
 	configs    []string // paths, by variant
 	variant    int
 	authorized string    // revision by which every session was authorized last
+	leapt      bool      // the clock was set forward once
 	mended     time.Time // when it could write again
 	clock      *clock.Manual
 	disk       *simDisk
@@ -395,6 +396,9 @@ func (w *simWorld) reauthorize() {
 func (w *simWorld) jump(by time.Duration) {
 	w.skew += by
 	w.jumped = w.now
+	// A record without a name that comes again after the clock was set forward seems to be of
+	// another session: by its number and its time it is.
+	w.leapt = w.leapt || by > 0
 	for _, x := range w.all { // what comes now is of before what was acknowledged
 		if now := w.appNow(); x.ackAt.After(now) {
 			x.ackAt = now

@@ -111,7 +111,7 @@ func (in *AccountingInput) count(now time.Time, a *sessions.Accounting) {
 	a.OutOctets = max(a.OutOctets, in.OutOctets)
 	a.InPackets = max(a.InPackets, in.InPackets)
 	a.OutPackets = max(a.OutPackets, in.OutPackets)
-	began := in.At.Add(-time.Duration(in.SessionTime) * time.Second)
+	began := in.began()
 	if known := in.Kind == AcctStart || in.Kind == AcctStop && !in.NASUpdate || in.SessionTime > 0; known && (a.Started.IsZero() || began.Before(a.Started)) {
 		a.Started = began
 	}
@@ -163,11 +163,20 @@ func (in *AccountingInput) anew(old *sessions.Session) bool {
 	return !old.Live() && in.Kind == AcctStart && in.AcctSessionID != old.AcctSessionID && in.At.After(old.Ended)
 }
 
-// Renumbered says whether a Start that names its session by the NAS's number alone begins
-// another one than the session that ended and had that number: NASes count anew when they
-// start again.
+// Renumbered says whether a record that names its session by the NAS's number alone is of
+// another one than the session that ended and had that number: it began later. NASes count
+// anew when they start again.
 func Renumbered(old *sessions.Session, in *AccountingInput) bool {
-	return !old.Live() && in.Kind == AcctStart && in.At.After(old.Ended.Add(sameEvent))
+	over := old.Ended
+	if !old.Accounting.Stopped.IsZero() {
+		over = over.Add(sameEvent) // its own Start may have been overtaken by its Stop
+	}
+	return !old.Live() && in.began().After(over)
+}
+
+// began is when the session began, as far as the record tells.
+func (in *AccountingInput) began() time.Time {
+	return in.At.Add(-time.Duration(in.SessionTime) * time.Second)
 }
 
 // Replaced says whether a Start of another session with the number of s shows that s is
@@ -193,13 +202,13 @@ func Over(now time.Time, s *sessions.Session, kind uint32, at time.Time) bool {
 	return s.Started.Before(at)
 }
 
-// End closes a session for a reason other than its own Stop.
-func End(now time.Time, old *sessions.Session, cause string) *sessions.Session {
+// End closes a session for a reason other than its own Stop. It ended at the given time.
+func End(now, at time.Time, old *sessions.Session, cause string) *sessions.Session {
 	if !old.Live() {
 		return old
 	}
 	next := copyOf(old, now)
-	end(next, now, cause)
+	end(next, at, cause)
 	return next
 }
 

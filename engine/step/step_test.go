@@ -137,7 +137,7 @@ func TestNothingIsChangedInPlace(t *testing.T) {
 		},
 		func(s *sessions.Session) *sessions.Session { return login(t, r, at(7), s) },
 		func(s *sessions.Session) *sessions.Session { n, _ := Expire(at(100*time.Hour), s, r); return n },
-		func(s *sessions.Session) *sessions.Session { return End(at(8), s, "x") },
+		func(s *sessions.Session) *sessions.Session { return End(at(8), at(8), s, "x") },
 	} {
 		before := *s
 		binding := s.Posture.Binding
@@ -160,7 +160,7 @@ func TestWhoMayClaim(t *testing.T) {
 	fresh.FramedIP = netip.MustParseAddr("10.10.10.10")
 	bound := claim(t, r, at(1), fresh)
 	relogged := login(t, r, at(2), bound)
-	ended := End(at(3), fresh, "x")
+	ended := End(at(3), at(3), fresh, "x")
 	home, away := netip.MustParseAddr("10.10.10.10"), netip.MustParseAddr("10.9.9.9")
 	mac := []string{"00-0C-29-C9-D9-37"}
 	for _, c := range []struct {
@@ -224,7 +224,7 @@ func TestReportsOutOfOrder(t *testing.T) {
 		{"an older number", send(t, r, at(3), first.Session, "").Session, in(1, "n2", "device key", "b"), report.CodeReplay},
 		{"a stale nonce", first.Session, in(2, "n0", "device key", "b"), report.CodeStaleNonce},
 		{"nobody bound", login(t, r, at(0), nil), in(1, "", "device key", "b"), report.CodeNotBound},
-		{"an ended session", End(at(3), first.Session, "x"), in(2, "n1", "device key", "b"), report.CodeSessionEnded},
+		{"an ended session", End(at(3), at(3), first.Session, "x"), in(2, "n1", "device key", "b"), report.CodeSessionEnded},
 	} {
 		j := Report(at(4), c.s, c.in, r)
 		if j.Problem == nil || j.Problem.Code != c.code || j.Session != c.s || j.Answer != nil {
@@ -330,7 +330,7 @@ func TestTimePasses(t *testing.T) {
 		{"no accounting", pending, 5 * time.Hour, ExpiredPurge, func(s *sessions.Session) bool { return !s.Live() }},
 		{"accounting began", acct, 5 * time.Hour, ExpiredPending, func(s *sessions.Session) bool { return s.Live() }},
 		{"no stop", acct, 121 * time.Hour, ExpiredPurge, func(s *sessions.Session) bool { return !s.Live() }},
-		{"kept long enough", End(at(0), pending, "x"), 2 * time.Hour, ExpiredForget, func(s *sessions.Session) bool { return s == nil }},
+		{"kept long enough", End(at(0), at(0), pending, "x"), 2 * time.Hour, ExpiredForget, func(s *sessions.Session) bool { return s == nil }},
 	} {
 		s, what := Expire(at(c.at), c.s, r)
 		if what != c.want || !c.test(s) {
@@ -382,7 +382,7 @@ func TestLoginWhileAChangeIsUnderWay(t *testing.T) {
 		t.Fatalf("another user: the push of full access has the last word: %+v", s.Change)
 	}
 	// The id begins again while the push of its life before may still be on its way.
-	ended := End(at(3), opening, "x")
+	ended := End(at(3), at(3), opening, "x")
 	if s = login(t, r, at(4), ended); s.Change == nil || s.Change.Grant.Profile != "Posture_Redirect" {
 		t.Fatalf("a new life: %+v", s.Change)
 	}
