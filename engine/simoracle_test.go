@@ -124,7 +124,7 @@ func (o *simOracle) begun(s *sessions.Session) bool {
 // lookAccess compares what the NAS lets through with what the appliance holds it to.
 func (o *simOracle) lookAccess(s *sessions.Session, x *simSession) {
 	w := o.w
-	settled := s.Settled.Outcome == "" || s.Settled.Outcome == step.OutcomeACK || s.Settled.Outcome == "cancelled"
+	settled := slices.Contains([]string{"", step.OutcomeACK, step.OutcomeConfirmed, step.OutcomeUnconfirmed, step.OutcomeCancelled}, s.Settled.Outcome)
 	if !s.Authenticated || s.Change != nil || !settled || x.left || x.flying > 0 || x.asking != nil || x.askAgain {
 		return
 	}

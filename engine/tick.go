@@ -72,6 +72,7 @@ var expireRows = map[string]struct {
 }{
 	step.ExpiredPending: {record.KindAlarm, "The endpoint was redirected and no agent has reported"},
 	step.ExpiredAgent:   {record.KindAlarm, "The agent fell silent"},
+	step.ExpiredLimit:   {record.KindSession, "The session is as long, or as idle, as it may be"},
 	step.ExpiredPurge:   {record.KindSession, "Session closed without a Stop of the NAS"},
 }
 

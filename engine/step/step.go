@@ -38,6 +38,9 @@ type Rules struct {
 	PurgeWithoutStop       time.Duration
 	PurgeWithoutAccounting time.Duration
 	KeepEnded              time.Duration
+	InterimMax             time.Duration // without an interim record, where some came before, a session has ended; 0: never
+	IdleMax                time.Duration // a session of which nothing was heard for so long is disconnected; 0: never
+	SessionMax             time.Duration // a session that lasts so long is disconnected; 0: never
 }
 
 // copyOf returns a record that may be changed, stamped with now.
