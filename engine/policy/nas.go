@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -135,4 +137,24 @@ func newNAS(c *config.NAS, book *recipe.Book) (*NAS, *config.Fault) {
 		n.coaPort = uint16(c.CoA.Port)
 	}
 	return n, nil
+}
+
+// secretLeast is what RFC 2865 section 3 asks of a shared secret: as long as a digest.
+// Whoever has one packet can try shorter ones at home, some billions a second.
+const secretLeast = 16
+
+// checkSecrets warns of secrets that can be guessed. The length is said, never the text.
+func checkSecrets(c *config.Config) (warnings config.Warnings) {
+	for i := range c.NAS {
+		n := &c.NAS[i]
+		for path, s := range map[string]int{"secret": n.Secret.Len(), "coa.secret": n.CoA.Secret.Len()} {
+			if s > 0 && s < secretLeast {
+				warnings = append(warnings, c.Fault(n.Pos, "nas."+n.Name.Value+"."+path,
+					fmt.Sprintf("the shared secret has %d octets; one packet is enough to guess it", s),
+					fmt.Sprintf("use at least %d random ones (RFC 2865 section 3), such as: openssl rand -base64 24", secretLeast)))
+			}
+		}
+	}
+	slices.SortFunc(warnings, func(a, b config.Fault) int { return cmp.Compare(a.Path, b.Path) })
+	return warnings
 }

@@ -66,6 +66,7 @@ func Load(path string) (*Snapshot, config.Warnings, config.Faults) {
 	}
 	s.Rules = rules(s)
 	warnings = append(warnings, s.checkRecipes()...)
+	warnings = append(warnings, checkSecrets(s.Config)...)
 	if f := s.runTests(); len(f) > 0 {
 		return nil, warnings, c.WithSource(f)
 	}
