@@ -3,6 +3,8 @@
 # make lint   gofmt, vet for every system, the house rules
 # make test-usb  the agent on Debian's kernel in QEMU: sticks, hubs, a keyboard; needs apt-get
 # make packages  .deb and .rpm of agent and appliance, into dist/
+# make sim    the appliance among NASes, agents, disks and clocks that misbehave by a seed; SEEDS=n
+# make crash  the program under load, killed KILLS times, stopped, and on a full disk
 # make fuzz   every fuzz target for FUZZTIME each
 # make bench  the Go benchmarks
 # make bench-policy   an assessment, a decision, a reload of a large site, each held against its target
@@ -12,12 +14,14 @@
 
 GO       ?= go
 FUZZTIME ?= 60s
+SEEDS    ?= 300
+KILLS    ?= 20
 PKGS      = ./...
 VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages
+.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages sim crash
 
 all: build
 
@@ -31,7 +35,7 @@ deps:
 	./.ci/deps
 
 # The whole suite comes last: it ends with the count, and names every skip with its reason.
-test: deps lint test-fuzz test-race test-go
+test: deps lint test-fuzz sim test-race test-go
 
 test-go:
 	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 15m $(PKGS)
@@ -41,7 +45,14 @@ test-race:
 	./.ci/race
 
 # A second for each target: enough to see that none is broken. See fuzz.
-test-fuzz:
+test-# In the package's directory, where go test shows what a test that passes says.
+sim:
+	cd engine && $(GO) test -count=1 -timeout 24h -run 'TestSimulation$$|TestSeedsThatFailed|TestBrokenRulesAreNoticed' -seeds $(SEEDS)
+
+crash:
+	cd cmd/sallyport/endtoend && $(GO) test -count=1 -timeout 1h -run 'TestNothingIsLost|TestAFullDisk' -kills $(KILLS) -figures
+
+fuzz:
 	FUZZTIME=1s ./.ci/fuzz
 
 test-usb:

@@ -26,7 +26,7 @@ var (
 )
 
 // simBudget is what TestSimulation may take in a run of all tests.
-const simBudget = 8 * time.Second
+const simBudget = 4 * time.Second
 
 // Times of the simulated appliance.
 const (

@@ -46,7 +46,7 @@ var simActs = []simAct{
 	{"disconnect", 3, func(w *simWorld, o simOp, _ *rand.Rand) { w.operate(o.n, sessions.ChangeDisconnect) }},
 	{"reload", 3, func(w *simWorld, o simOp, _ *rand.Rand) { w.tracef("reload %d", o.n); w.reload(o.n) }},
 	{"crash", 7, func(w *simWorld, o simOp, rng *rand.Rand) {
-		w.crash(simCrash(o.n)%simCrashes, []int{0, 0, 0, 0, 100, 50}[rng.IntN(6)], rng)
+		w.crash(simCrash(o.n)%simCrashes, []int{0, 0, 0, 100}[rng.IntN(4)], rng)
 	}},
 	{"disk", 4, func(w *simWorld, o simOp, rng *rand.Rand) { w.spoil(simTrouble(1+o.n%int(simTroubles-1)), rng) }},
 	{"boot", 2, func(w *simWorld, o simOp, rng *rand.Rand) {

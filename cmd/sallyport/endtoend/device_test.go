@@ -50,16 +50,25 @@ func (d *device) post(path string, body []byte) (int, []byte) {
 	d.t.Helper()
 	signature, err := report.Sign(d.key, path, body)
 	must(d.t, err)
-	r, err := http.NewRequest(http.MethodPost, d.base+path, bytes.NewReader(body))
+	status, text, err := d.exchange(path, signature, body)
 	must(d.t, err)
+	return status, text
+}
+
+func (d *device) exchange(path, signature string, body []byte) (int, []byte, error) {
+	r, err := http.NewRequest(http.MethodPost, d.base+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
 	r.Header.Set(report.HeaderSignature, signature)
 	r.Header.Set("Content-Type", report.MediaType)
 	answer, err := d.http.Do(r)
-	must(d.t, err)
+	if err != nil {
+		return 0, nil, err
+	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	must(d.t, err)
-	return answer.StatusCode, text
+	return answer.StatusCode, text, err
 }
 
 // refusal is the status and the code of an answer that is not 200.
