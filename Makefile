@@ -45,14 +45,7 @@ test-race:
 	./.ci/race
 
 # A second for each target: enough to see that none is broken. See fuzz.
-test-# In the package's directory, where go test shows what a test that passes says.
-sim:
-	cd engine && $(GO) test -count=1 -timeout 24h -run 'TestSimulation$$|TestSeedsThatFailed|TestBrokenRulesAreNoticed' -seeds $(SEEDS)
-
-crash:
-	cd cmd/sallyport/endtoend && $(GO) test -count=1 -timeout 1h -run 'TestNothingIsLost|TestAFullDisk' -kills $(KILLS) -figures
-
-fuzz:
+test-fuzz:
 	FUZZTIME=1s ./.ci/fuzz
 
 test-usb:
@@ -60,6 +53,13 @@ test-usb:
 
 lint:
 	./.ci/lint
+
+# In the package's directory, where go test shows what a test that passes says.
+sim:
+	cd engine && $(GO) test -count=1 -timeout 24h -run 'TestSimulation$$|TestSeedsThatFailed|TestBrokenRulesAreNoticed' -seeds $(SEEDS)
+
+crash:
+	cd cmd/sallyport/endtoend && $(GO) test -count=1 -timeout 1h -run 'TestNothingIsLost|TestAFullDisk' -kills $(KILLS) -figures
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) ./.ci/fuzz
