@@ -42,6 +42,7 @@ type rig struct {
 	net     *udptest.Server
 	key     *radius.Key
 	next    byte
+	fed     int // packets of allocations
 	deadKey *ecdsa.PrivateKey
 }
 

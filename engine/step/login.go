@@ -32,7 +32,7 @@ func LoginInto(next *sessions.Session, now time.Time, old *sessions.Session, in 
 	if next.Posture.Status == sessions.Unknown {
 		setStatus(now, next, firstStatus(now, next, r))
 	}
-	policyInput := Input(next, now, r)
+	policyInput := input(next, now, r, r.Authz.Reads())
 	d := r.Authz.Decide(&policyInput)
 	if d.Profile.Reject {
 		return nil, d

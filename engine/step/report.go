@@ -46,7 +46,7 @@ func Report(now time.Time, old *sessions.Session, in *ReportInput, r *Rules) Jud
 		next.OS = in.Report.System.OS
 	}
 	input := postureInput(now, next, r)
-	input.Facts, input.FactsAt = &in.Report.Facts, now
+	input.Facts, input.FactsAt, input.System = &in.Report.Facts, now, &in.Report.System
 	a := r.Posture.Assess(now, input)
 	setStatus(now, next, a.Status)
 	p.Failed, p.Message = failedConditions(&a), a.Message

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"sallyport/engine/authz"
+	"sallyport/engine/expr"
 	"sallyport/engine/posture"
 	"sallyport/sessions"
 )
@@ -58,6 +59,19 @@ func copyInto(next, s *sessions.Session, now time.Time) {
 
 // Input is what the policies read of a session.
 func Input(s *sessions.Session, now time.Time, r *Rules) authz.Input {
+	return input(s, now, r, ^expr.Vars(0))
+}
+
+// input is Input for policies that read no other variables than those: text that has to
+// be made, of addresses, is made for who reads it.
+func input(s *sessions.Session, now time.Time, r *Rules, reads expr.Vars) authz.Input {
+	framed, nasIP := "", ""
+	if reads.Has(expr.FramedIP) {
+		framed = addressText(s)
+	}
+	if reads.Has(expr.NASIP) && s.NASIP.IsValid() {
+		nasIP = s.NASIP.String()
+	}
 	group := ""
 	if r.NASGroup != nil {
 		group = r.NASGroup(s.NAS)
@@ -80,7 +94,11 @@ func Input(s *sessions.Session, now time.Time, r *Rules) authz.Input {
 		TunnelGroup:      s.TunnelGroup,
 		NASPortType:      portTypeName(s.NASPortType),
 		ServiceType:      serviceTypeName(s.ServiceType),
-		FramedIP:         addressText(s),
+		FramedIP:         framed,
+		NASIP:            nasIP,
+		NASIdentifier:    s.NASIdentifier,
+		NASPortID:        s.NASPortID,
+		Failed:           s.Posture.Failed,
 		OS:               s.OS,
 		MAC:              mac,
 		Agent:            s.Posture.Agent,

@@ -272,9 +272,14 @@ func TestFullDiskGetsNoPages(t *testing.T) {
 		t.Fatalf("%v, %d pages", err, s.pages.next)
 	}
 	disk.free = FreeMin
-	maintain()
-	if err := c.group(); err != nil || s.pages.octets > 16<<10 {
-		t.Fatalf("%v, %d octets of groups are kept", err, s.pages.octets)
+	// A goroutine writes the pages, in its own time.
+	for until := time.Now().Add(20 * time.Second); s.pages.octets > 16<<10; {
+		if maintain(); time.Now().After(until) {
+			t.Fatalf("%d octets of groups are kept", s.pages.octets)
+		}
+	}
+	if err := c.group(); err != nil {
+		t.Fatal(err)
 	}
 	c.same("the table", c.table)
 	if err := s.Close(); err != nil {
