@@ -43,7 +43,7 @@ func (e *Engine) access(now time.Time, l *loop, w *passage) fate {
 		q.counters.drop(now, dropProxyState)
 		return ended
 	}
-	if q.duplicate(l.dups, now, w.d) {
+	if q.duplicate(l.dups, now, w.d, e.pushes.Load()) {
 		return ended
 	}
 	if name, _ := q.view.Get(radius.UserName); len(name) >= len(aclPrefix) && string(name[:len(aclPrefix)]) == aclPrefix {
@@ -202,6 +202,7 @@ type loginEvent struct {
 	decision authz.Decision
 	number   uint64 // of the decision
 	refused  string // why there is no grant
+	over     bool   // it was answered before, and the session is over by now
 	fault    error  // of the reply
 }
 
@@ -215,7 +216,10 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 		old = c.renumbered(ev.q, &ev.in.Attributes)
 	}
 	if old == nil && ev.in.Minted {
-		old = c.begunBy(now, ev.q, &ev.in, f)
+		old = c.begunBy(ev.q, &ev.in, f)
+	}
+	if ev.over = ev.q.again && (old == nil || !old.Live()); ev.over {
+		return // the NAS has its answer or has given up; nothing begins by a copy
 	}
 	ev.number = c.e.decision()
 	switch {
@@ -246,6 +250,10 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 
 func (ev *loginEvent) done(c *core, err error) {
 	now := c.published
+	if ev.over {
+		ev.q.drop(now, dropOver)
+		return
+	}
 	c.e.livelog.Add(ev.row(c.e, now, err)) // before the answer: who has that can look it up
 	switch {
 	case ev.fault != nil:
@@ -254,6 +262,9 @@ func (ev *loginEvent) done(c *core, err error) {
 		ev.q.drop(now, dropStorage)
 	default:
 		ev.count()
+		if ev.next != nil {
+			c.e.answers.note(now, ev.next.ID)
+		}
 		c.answer(ev.q)
 		c.e.latency.access.observe(now.Sub(ev.q.received))
 		if ev.next != nil {

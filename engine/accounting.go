@@ -26,17 +26,17 @@ func (e *Engine) accounting(now time.Time, l *loop, w *passage) fate {
 		q.dst = w.d.Reply
 		return q.status(radius.AccountingResponse)
 	}
-	if q.duplicate(l.dups, now, w.d) {
+	if q.duplicate(l.dups, now, w.d, 0) {
 		return ended
 	}
 	q.counters.accounting.Add(1)
 	switch kind := number(&q.view, radius.AcctStatusType); kind {
 	case step.AcctOn, step.AcctOff:
-		q.onOff = nasEvent{q: q, kind: kind, at: eventTime(now, &q.view)}
+		q.onOff = nasEvent{q: q, kind: kind, at: e.happened(now, number(&q.view, radius.AcctDelayTime))}
 		return e.toCore(now, q, &q.onOff)
 	case step.AcctStart, step.AcctStop, step.AcctInterim:
 		q.acct = accountingEvent{q: q, known: true}
-		q.accountingInput(now, kind, &q.acct.in)
+		q.accountingInput(e, now, kind, &q.acct.in)
 	default:
 		// Nothing we keep, and nothing the NAS should go on sending for ever.
 		q.acct = accountingEvent{q: q}
@@ -48,16 +48,13 @@ func (e *Engine) accounting(now time.Time, l *loop, w *passage) fate {
 // wrong clock.
 const delayMax = 7 * 24 * time.Hour
 
-// eventTime is when a record's event happened, by our clock (RFC 2866 section 5.2).
-func eventTime(now time.Time, v *radius.View) time.Time {
-	return happened(now, number(v, radius.AcctDelayTime))
+// happened is when a record's event happened, as our clock showed it then (RFC 2866 section
+// 5.2).
+func (e *Engine) happened(now time.Time, delaySeconds uint32) time.Time {
+	return e.clockSteps.ago(now, min(time.Duration(delaySeconds)*time.Second, delayMax))
 }
 
-func happened(now time.Time, delaySeconds uint32) time.Time {
-	return now.Add(-min(time.Duration(delaySeconds)*time.Second, delayMax))
-}
-
-func (q *request) accountingInput(now time.Time, kind uint32, in *step.AccountingInput) {
+func (q *request) accountingInput(e *Engine, now time.Time, kind uint32, in *step.AccountingInput) {
 	q.attributes(&in.Attributes)
 	var delay, inLow, inHigh, outLow, outHigh, inPackets, outPackets uint32
 	for t, value := range q.view.Attrs() {
@@ -82,7 +79,7 @@ func (q *request) accountingInput(now time.Time, kind uint32, in *step.Accountin
 			firstNumber(&in.Cause, value)
 		}
 	}
-	in.Kind, in.At = kind, happened(now, delay)
+	in.Kind, in.At = kind, e.happened(now, delay)
 	in.InOctets, in.OutOctets = uint64(inHigh)<<32|uint64(inLow), uint64(outHigh)<<32|uint64(outLow)
 	in.InPackets, in.OutPackets = uint64(inPackets), uint64(outPackets)
 	if kind == step.AcctStop {
@@ -140,7 +137,7 @@ func (ev *accountingEvent) step(c *core, now time.Time) {
 // NAS lost its memory and did not say so. Changes of the old one would reach the new one.
 func (c *core) replaced(now time.Time, in *step.AccountingInput) *sessions.Session {
 	other := c.byAcctSessionID(in.NASAddress, in.AcctSessionID, c.frame())
-	if other == nil || other.ID == in.ID || !step.Replaced(other, in) {
+	if other == nil || other.ID == in.ID || !step.Replaced(now, other, in) {
 		return nil
 	}
 	old := c.get(other.ID)

@@ -138,6 +138,9 @@ func (ev *settleEvent) step(c *core, now time.Time) {
 		Serial: ev.in.Serial, Outcome: outcome, Cause: ev.in.Cause, Attempts: ev.in.Attempts,
 		Ended: (ev.in.Outcome == coa.ACK || ev.in.Outcome == coa.FellBack) && ev.in.Did == recipe.Disconnect,
 	})
+	if ev.next != ev.before {
+		c.doubtful(now, ev.before, &ev.in)
+	}
 	c.put(ev.before, ev.next)
 }
 

@@ -83,6 +83,7 @@ type core struct {
 	unsettled []settlement             // answers of NASes that the journal had no room for
 	chance    chance
 	flaws     flaws
+	doubts    []doubt // pushes to be repeated
 	nextTick  time.Time
 	nextTrim  time.Time
 }
@@ -373,9 +374,9 @@ func (c *core) mint(q *request) sessions.ID {
 
 // begunBy finds the session that this very login began a moment ago: its answer was lost,
 // and the NAS has no name for the session that would tell.
-func (c *core) begunBy(now time.Time, q *request, in *step.LoginInput, f *frame) *sessions.Session {
+func (c *core) begunBy(q *request, in *step.LoginInput, f *frame) *sessions.Session {
 	s := c.load(in.ID, f)
-	if s == nil || step.Unanswered(now, s, in) {
+	if s == nil || q.again || step.Unanswered(s, in) {
 		return s
 	}
 	at := len(q.text) // a NAS whose authenticators are not random

@@ -25,6 +25,7 @@ const (
 	dropReply
 	dropTableFull
 	dropNASShare
+	dropOver
 	dropReasons // the number of them
 )
 
@@ -41,6 +42,7 @@ var dropNames = [dropReasons - dropUnknownNAS]string{
 	"reply_too_long_or_unencodable", // the reply did not fit; a record says which attribute
 	"table_full",                    // an accounting record of a new session beyond sessions.max
 	"nas_share",                     // a NAS sends more than its share while others wait
+	"session_over",                  // a retransmission of a login whose session has ended since
 }
 
 func (d dropReason) String() string {

@@ -84,26 +84,28 @@ type Engine struct {
 	clock clock.Clock
 	run   uint32 // tells this run's decisions from another's
 
-	snap      atomic.Pointer[Snapshot]
-	counters  *counters
-	strangers strangers
-	livelog   *record.Ring
-	suppress  *suppressor
-	tickets   *ticketKey
-	memory    *authn.Memory
-	memo      *authz.Memo
-	pool      *authn.Pool
-	loops     []*loop
-	decisions atomic.Uint64
-	pushes    atomic.Uint64 // changes of authorization that were published
-	table     *sessions.Table
-	journal   *store.Store
-	core      *core
-	spare     *ring[*request] // requests to be used again
-	coa       pusher
-	ledger    *coa.Ledger
-	hub       *hub
-	latency   latencies
+	snap       atomic.Pointer[Snapshot]
+	counters   *counters
+	strangers  strangers
+	livelog    *record.Ring
+	suppress   *suppressor
+	tickets    *ticketKey
+	memory     *authn.Memory
+	memo       *authz.Memo
+	pool       *authn.Pool
+	loops      []*loop
+	decisions  atomic.Uint64
+	pushes     atomic.Uint64 // changes of authorization that were published
+	clockSteps clockSteps
+	answers    *answers
+	table      *sessions.Table
+	journal    *store.Store
+	core       *core
+	spare      *ring[*request] // requests to be used again
+	coa        pusher
+	ledger     *coa.Ledger
+	hub        *hub
+	latency    latencies
 
 	portalAt    atomic.Pointer[string] // host and port of redirect URLs
 	rehearsals  sync.Map               // by session id: chan settlement
@@ -153,7 +155,7 @@ func assemble(opts Options) (*Engine, error) {
 		passwords, decisions, replies = 1<<10, 1<<16, 1<<12
 	}
 	e := &Engine{
-		opts: opts, log: log, clock: opts.Clock, run: randomRun(),
+		opts: opts, log: log, clock: opts.Clock, run: randomRun(), answers: newAnswers(opts.Clock.Now()),
 		counters: newCounters(), livelog: record.NewRing(snap.Config.Records.Livelog),
 		spare: newRing[*request](sparesMax), memory: authn.NewMemory(passwords), hub: newHub(), table: sessions.NewTable(),
 		ledger: coa.NewLedger(ledgerOctets), stopCore: make(chan struct{}), coreDone: make(chan struct{}), started: opts.Clock.Now(),
@@ -246,7 +248,7 @@ func (e *Engine) decision() uint64 { return e.decisions.Add(1) }
 func (e *Engine) trouble(now time.Time, err error) {
 	text := err.Error()
 	e.troubleText.Store(&text)
-	if last := e.lastTrouble.Swap(now.Unix()); now.Unix()-last < 10 {
+	if last := e.lastTrouble.Swap(now.Unix()); now.Unix() >= last && now.Unix()-last < 10 {
 		return
 	}
 	e.log.Error("nothing is acknowledged: the journal takes no change", "error", err)

@@ -211,6 +211,7 @@ func (l *loop) answered(now time.Time, w *passage) {
 	w.d.Reply = q.sealed
 	if w.fate == again {
 		q.counters.accepts.Add(1)
+		l.e.answers.note(now, q.login.in.ID)
 		l.e.livelog.AddRow(q.kept)
 		l.e.latency.access.observe(now.Sub(q.received))
 	}

@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"sallyport/engine/record"
+	"sallyport/engine/step"
 	"sallyport/netio/radius"
+	"sallyport/netio/report"
 	"sallyport/netio/udp"
 )
 
@@ -50,4 +52,50 @@ func TestAnAnswerIsNotOvertaken(t *testing.T) {
 			t.Errorf("overtaken %v: %d accepts", overtaken, n)
 		}
 	}
+}
+
+// TestARetransmissionAfterAChange: the same login comes again after its answer was taken
+// back by a CoA-Request. It is answered by what is true now, it begins nothing, and when the
+// session is over it gets silence.
+func TestARetransmissionAfterAChange(t *testing.T) {
+	_, port := script(t)
+	r := newRig(t, port)
+	r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit))
+	nonce := r.bound(audit)
+	login := r.pap("cisco", "cisco", audit)
+	if redirected := r.granted(login); !redirected {
+		t.Fatal("not redirected at first")
+	}
+	if redirected := r.granted(login); !redirected {
+		t.Fatal("a copy differs")
+	}
+	v, err := r.report(audit, 1, nonce, report.USBBlocked)
+	if err != nil || v.Status != "Compliant" {
+		t.Fatalf("%+v %v", v, err)
+	}
+	await(t, "full access acknowledged", func() bool { return r.session(audit).Grant.Profile == "FullAccess" })
+	duplicates := r.e.counters.of("asa").duplicates.Load()
+	if redirected := r.granted(login); redirected {
+		t.Error("a copy closes what a CoA opened")
+	}
+	if n := r.e.counters.of("asa").duplicates.Load() - duplicates; n != 0 {
+		t.Errorf("%d answers were sent again", n)
+	}
+	if _, err = r.report(audit, 2, v.Nonce, report.USBActive); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "redirect acknowledged", func() bool { return r.session(audit).Grant.Profile == "Posture_Redirect" })
+	r.exchange(asaAddr, 1, r.acct(step.AcctStop, audit, nil))
+	r.silent(asaAddr, 0, login)
+	if s := r.session(audit); s.Live() || r.drops("asa", dropOver) != 1 {
+		t.Errorf("live %v, %d dropped", s.Live(), r.drops("asa", dropOver))
+	}
+}
+
+// granted sends a login and reads the answer.
+func (r *rig) granted(login []byte) (redirected bool) {
+	r.t.Helper()
+	v := r.exchange(asaAddr, 0, login)
+	_, redirected = v.AVPair("url-redirect")
+	return redirected
 }

@@ -27,6 +27,7 @@ type request struct {
 	late     udp.Late
 	view     radius.View
 	token    dup.Token
+	again    bool // it was answered before, and what it was answered is not true any more
 
 	buf   []byte // the packet
 	text  []byte // text made for it: canonical names, rows
@@ -58,10 +59,11 @@ func (e *Engine) release(q *request) {
 
 // duplicate asks whether the request was seen before (RFC 5080 section 2.2.2). True
 // means that nothing is left to do: a reply that is known has been put into d. Only
-// packets that passed verification come here.
-func (q *request) duplicate(seen *dup.Cache, now time.Time, d *udp.Datagram) bool {
+// packets that passed verification come here. The answer depends on the given state: one
+// that was judged in another is not sent again.
+func (q *request) duplicate(seen *dup.Cache, now time.Time, d *udp.Datagram, state uint64) bool {
 	a := [16]byte(q.view.Authenticator())
-	verdict, token, reply := seen.Check(now, d.From, d.Listed, q.view.Identifier(), &a, d.Reply)
+	verdict, token, reply := seen.CheckAt(now, d.From, d.Listed, q.view.Identifier(), &a, state, d.Reply)
 	switch verdict {
 	case dup.Replay:
 		q.counters.duplicates.Add(1)
@@ -72,7 +74,7 @@ func (q *request) duplicate(seen *dup.Cache, now time.Time, d *udp.Datagram) boo
 		q.counters.drop(now, dropInProgress)
 		return true
 	}
-	q.token = token
+	q.token, q.again = token, verdict == dup.Outdated
 	return false
 }
 

@@ -82,8 +82,11 @@ type simWorld struct {
 	// The appliance:
 	configs    []string // paths, by variant
 	variant    int
-	authorized string    // revision by which every session was authorized last
-	leapt      bool      // the clock was set forward once
+	authorized string        // revision by which every session was authorized last
+	leapt      bool          // the clock was set forward once
+	leaps      time.Duration // and by so much in all
+	wasSetBack time.Time     // the last time, or zero
+	setBackBy  time.Duration
 	mended     time.Time // when it could write again
 	clock      *clock.Manual
 	disk       *simDisk
@@ -338,9 +341,14 @@ func (w *simWorld) ask(a *simAsk) {
 }
 
 // datagram brings a packet to the appliance.
+//
+// What was under way while the clock was set is lost. The duplicate cache goes by the
+// monotonic clock, which nobody sets and which there is none of here: it would take a copy
+// of a request for a new one.
 func (w *simWorld) datagram(from netip.AddrPort, role int, pkt []byte) {
+	jumped := w.jumped
 	w.carry(func() {
-		if w.e == nil {
+		if w.e == nil || w.jumped != jumped {
 			return
 		}
 		to := netip.AddrPortFrom(simServer.Addr(), uint16(1812+role))
@@ -399,6 +407,10 @@ func (w *simWorld) jump(by time.Duration) {
 	// A record without a name that comes again after the clock was set forward seems to be of
 	// another session: by its number and its time it is.
 	w.leapt = w.leapt || by > 0
+	w.leaps += max(0, by)
+	if by < 0 {
+		w.wasSetBack, w.setBackBy = w.now, -by
+	}
 	for _, x := range w.all { // what comes now is of before what was acknowledged
 		if now := w.appNow(); x.ackAt.After(now) {
 			x.ackAt = now
@@ -406,6 +418,7 @@ func (w *simWorld) jump(by time.Duration) {
 	}
 	w.setClock()
 	if w.e != nil {
+		w.e.clockSteps.set(w.appNow(), by)
 		w.e.core.nextTick, w.e.core.nextTrim = w.appNow(), w.appNow()
 	}
 }

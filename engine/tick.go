@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 
 	"sallyport/engine/record"
@@ -14,6 +15,9 @@ const trimEvery = 10 * time.Minute
 // tick makes the events that the passing of time causes.
 func (c *core) tick(now time.Time) []event {
 	var out []event
+	if by := c.e.clockSteps.look(now); by != 0 {
+		c.e.clockSet(now, by)
+	}
 	for len(out) < expireMax {
 		id, ok := c.table.Due(now)
 		if !ok {
@@ -28,6 +32,7 @@ func (c *core) tick(now time.Time) []event {
 			break
 		}
 	}
+	out = c.certain(now, out)
 	for _, one := range c.unsettled {
 		out = append(out, &settleEvent{in: one})
 	}
@@ -39,6 +44,17 @@ func (c *core) tick(now time.Time) []event {
 		}
 	}
 	return out
+}
+
+// clockSet says that somebody or something set our clock.
+func (e *Engine) clockSet(now time.Time, by time.Duration) {
+	words := fmt.Sprintf("The clock was set by %s", by.Round(time.Millisecond))
+	e.log.Warn("the clock was set", "by", by.Round(time.Millisecond), "now", now.Round(0))
+	e.livelog.Add(&record.Decision{
+		Time: now.UTC(), Kind: record.KindAlarm, Status: record.Session, Details: words,
+		Reason: "clocks of sessions and the order of late accounting go by it; see to its time server",
+		Server: e.snapshot().Config.Appliance.Name.Value,
+	})
 }
 
 // expireEvent: time has something to do for a session.

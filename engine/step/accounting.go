@@ -151,7 +151,7 @@ func (in *AccountingInput) ofLifeBefore(now time.Time, s *sessions.Session) bool
 	if in.AcctSessionID == "" || in.AcctSessionID == s.AcctSessionID {
 		return false
 	}
-	if s.AcctSessionID == "" && in.Kind != AcctStop {
+	if s.AcctSessionID == "" {
 		return false // it tells the number of this one
 	}
 	return in.before(now, s.Started) || in.before(now, s.Accounting.LastEvent)
@@ -180,9 +180,10 @@ func (in *AccountingInput) began() time.Time {
 }
 
 // Replaced says whether a Start of another session with the number of s shows that s is
-// over: the NAS would not give it again while it has s.
-func Replaced(s *sessions.Session, in *AccountingInput) bool {
-	return s.Live() && s.NAS == in.NAS && in.At.After(s.Started) && in.At.After(s.Accounting.LastEvent)
+// over: the NAS would not give it again while it has s. What s has of later than now is of
+// before our clock was set back.
+func Replaced(now time.Time, s *sessions.Session, in *AccountingInput) bool {
+	return s.Live() && s.NAS == in.NAS && !in.before(now, s.Started) && !in.before(now, s.Accounting.LastEvent)
 }
 
 // Over says whether the NAS's Accounting-On or -Off, of the given time, ends a session: it

@@ -102,9 +102,9 @@ func supersede(now time.Time, old, next *sessions.Session) {
 
 // Unanswered says whether a login that names no session may be the one that began s, sent
 // again since no answer came: nobody has spoken of s yet.
-func Unanswered(now time.Time, s *sessions.Session, in *LoginInput) bool {
+func Unanswered(s *sessions.Session, in *LoginInput) bool {
 	return s.Live() && s.Minted && s.Authenticated && s.Accounting.LastEvent.IsZero() &&
-		now.Sub(s.Started) < 2*sameEvent && s.CallingStationID == in.CallingStationID && s.UserName == in.UserName
+		s.CallingStationID == in.CallingStationID && s.UserName == in.UserName
 }
 
 func loginRecord(next *sessions.Session, now time.Time, old *sessions.Session, in *LoginInput) {

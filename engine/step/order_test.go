@@ -146,6 +146,16 @@ func TestAClockThatWasSetBack(t *testing.T) {
 }
 
 // TestANASThatStartsAgain ends what was there before, and nothing that it told of since.
+// TestAStopThatNothingCameBefore: the Start was lost, and by its delay and a clock that was
+// set back the Stop seems to be of before the login. It is of this session all the same.
+func TestAStopThatNothingCameBefore(t *testing.T) {
+	s := login(t, rules(t), at(0), nil)
+	stop := &AccountingInput{Attributes: asa(), Kind: AcctStop, At: at(-10 * time.Second), InOctets: 7}
+	if out, what := Accounting(at(20*time.Second), s, stop); out.Live() || what != AcctEnded || out.Accounting.InOctets != 7 {
+		t.Errorf("%s: %+v", what, out.Accounting)
+	}
+}
+
 func TestANASThatStartsAgain(t *testing.T) {
 	r := rules(t)
 	before := login(t, r, at(0), nil)

@@ -62,6 +62,18 @@ func Settle(now time.Time, old *sessions.Session, in *Settled) *sessions.Session
 	return next
 }
 
+// OnceMore has a push repeated that the NAS acknowledged and that an older Access-Accept may
+// have overtaken on the network. When there is newer news the same record comes back.
+func OnceMore(now time.Time, old *sessions.Session, serial uint64) *sessions.Session {
+	done := &old.Settled
+	if !old.Live() || old.Change != nil || done.Serial != serial || done.Profile != old.Grant.Profile {
+		return old
+	}
+	next := copyOf(old, now)
+	setChange(now, next, sessions.ChangePush, old.Grant, "once more: an older answer to a login may have arrived after it")
+	return next
+}
+
 // Confirm writes down whether the NAS showed that it carried out what it acknowledged.
 // Of a change that is not the session's last one it is late news.
 func Confirm(now time.Time, old *sessions.Session, serial uint64, confirmed bool) *sessions.Session {

@@ -9,6 +9,7 @@
 //	yes    same           yes, kept        Replay: the same octets again
 //	yes    same           not yet          InProgress: silence
 //	yes    same           not in 30 s      New
+//	yes    same           out of date      Outdated: the same request, to be judged anew; see CheckAt
 //	yes    another        yes              New: the NAS went on
 //	yes    another        not yet          Supersedes: the same, and the older one is given up
 //
@@ -57,22 +58,23 @@ const _ = uint(blocksMin*blockSize - ReplyMax)
 // Verdict says what to do with a request.
 type Verdict uint8
 
-// The verdicts. New and Supersedes: process it, then Complete or Forget its token.
+// The verdicts. New, Supersedes and Outdated: process it, then Complete or Forget its token.
 // Replay: send the reply that Check returned. InProgress: stay silent.
 const (
 	New Verdict = iota
 	Supersedes
 	Replay
 	InProgress
+	Outdated
 )
 
 // String is the name of the verdict, for logs and tests.
 func (v Verdict) String() string {
-	return [...]string{New: "new", Supersedes: "supersedes", Replay: "replay", InProgress: "in-progress"}[v]
+	return [...]string{New: "new", Supersedes: "supersedes", Replay: "replay", InProgress: "in-progress", Outdated: "outdated"}[v]
 }
 
 // Process says whether the request is to be processed.
-func (v Verdict) Process() bool { return v == New || v == Supersedes }
+func (v Verdict) Process() bool { return v == New || v == Supersedes || v == Outdated }
 
 // Config says how much a cache keeps and how long.
 type Config struct {
@@ -100,11 +102,11 @@ type Cache struct {
 
 // Stats counts since the cache was made.
 type Stats struct {
-	New, Supersedes, Replays, InProgress uint64 // by verdict
-	Evicted                              uint64 // thrown out before their time
-	Abandoned                            uint64 // in progress for 30 s, neither completed nor forgotten
-	Stale                                uint64 // completed after it was thrown out or superseded
-	Entries                              int    // remembered now
+	New, Supersedes, Replays, InProgress, Outdated uint64 // by verdict
+	Evicted                                        uint64 // thrown out before their time
+	Abandoned                                      uint64 // in progress for 30 s, neither completed nor forgotten
+	Stale                                          uint64 // completed after it was thrown out or superseded
+	Entries                                        int    // remembered now
 }
 
 // key is address, port, listener, identifier.
@@ -115,12 +117,13 @@ type entry struct {
 	authenticator [16]byte
 	generation    uint32 // counts the requests that this entry stood for
 	state         state
-	at            int64 // began to be in progress, or got its reply
-	head          int32 // of the hash chain it is in
-	hashNext      int32 // plus 1
-	prev, next    int32 // in its list, plus 1; next is also the chain of free ones
-	reply         int32 // first block, plus 1
-	size          int32 // octets of the reply
+	at            int64  // began to be in progress, or got its reply
+	judged        uint64 // in which state
+	head          int32  // of the hash chain it is in
+	hashNext      int32  // plus 1
+	prev, next    int32  // in its list, plus 1; next is also the chain of free ones
+	reply         int32  // first block, plus 1
+	size          int32  // octets of the reply
 }
 
 type state uint8
@@ -162,9 +165,16 @@ func NewCache(c Config) *Cache {
 
 // Check judges a verified request that was received on the given listener. With
 // Replay, the reply is appended to reply and returned; else reply is returned as it
-// is. With New and Supersedes the token stands for the request until it is completed,
+// is. With New, Supersedes and Outdated the token stands for the request until it is completed,
 // forgotten, or superseded. now must not go back.
 func (c *Cache) Check(now time.Time, from netip.AddrPort, listener int, identifier byte, authenticator *[16]byte, reply []byte) (Verdict, Token, []byte) {
+	return c.CheckAt(now, from, listener, identifier, authenticator, 0, reply)
+}
+
+// CheckAt is Check where replies depend on something that changes, and state counts its
+// changes. A reply that was judged in another state is not sent again: an Access-Accept
+// must not reach the NAS after the CoA-Request that took back what it grants.
+func (c *Cache) CheckAt(now time.Time, from netip.AddrPort, listener int, identifier byte, authenticator *[16]byte, state uint64, reply []byte) (Verdict, Token, []byte) {
 	k := makeKey(from, listener, identifier)
 	hash := maphash.Bytes(c.seed, k[:])
 	c.mu.Lock()
@@ -175,7 +185,7 @@ func (c *Cache) Check(now time.Time, from netip.AddrPort, listener int, identifi
 	i := c.find(head, &k)
 	if i < 0 {
 		c.stats.New++
-		return New, c.begin(c.take(head, &k), authenticator, t), reply
+		return New, c.begin(c.take(head, &k), authenticator, state, t), reply
 	}
 	e := &c.entries[i]
 	switch {
@@ -184,16 +194,19 @@ func (c *Cache) Check(now time.Time, from netip.AddrPort, listener int, identifi
 			c.stats.Abandoned++
 		}
 		c.stats.New++
-		return New, c.begin(i, authenticator, t), reply
+		return New, c.begin(i, authenticator, state, t), reply
 	case e.authenticator != *authenticator && e.state == working:
 		c.stats.Supersedes++
-		return Supersedes, c.begin(i, authenticator, t), reply
+		return Supersedes, c.begin(i, authenticator, state, t), reply
 	case e.authenticator != *authenticator:
 		c.stats.New++
-		return New, c.begin(i, authenticator, t), reply
+		return New, c.begin(i, authenticator, state, t), reply
 	case e.state == working:
 		c.stats.InProgress++
 		return InProgress, Token{}, reply
+	case e.judged != state:
+		c.stats.Outdated++
+		return Outdated, c.begin(i, authenticator, state, t), reply
 	}
 	c.stats.Replays++
 	return Replay, Token{}, c.blocks.append(reply, e.reply, int(e.size))

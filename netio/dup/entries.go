@@ -47,7 +47,7 @@ func (c *Cache) find(head int32, k *key) int32 {
 }
 
 // begin makes entry i stand for a request that starts now, whatever it stood for.
-func (c *Cache) begin(i int32, authenticator *[16]byte, t int64) Token {
+func (c *Cache) begin(i int32, authenticator *[16]byte, state uint64, t int64) Token {
 	e := &c.entries[i]
 	switch e.state {
 	case working:
@@ -57,7 +57,7 @@ func (c *Cache) begin(i int32, authenticator *[16]byte, t int64) Token {
 		c.blocks.release(e.reply)
 		e.reply, e.size = 0, 0
 	}
-	e.authenticator, e.state, e.at = *authenticator, working, t
+	e.authenticator, e.judged, e.state, e.at = *authenticator, state, working, t
 	e.generation++
 	c.work.push(c.entries, i)
 	return Token{cache: c, index: i, generation: e.generation}

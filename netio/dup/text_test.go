@@ -88,7 +88,13 @@ func (s *script) command(f []string) string {
 		identifier, _ := strconv.Atoi(f[4])
 		var authenticator [16]byte
 		copy(authenticator[:], f[5])
-		verdict, token, reply := s.cache.Check(s.at(f[1]), netip.MustParseAddrPort(f[2]), listener, byte(identifier), &authenticator, nil)
+		state := uint64(0)
+		for _, x := range f[6:] {
+			if n, ok := strings.CutPrefix(x, "state="); ok {
+				state, _ = strconv.ParseUint(n, 10, 64)
+			}
+		}
+		verdict, token, reply := s.cache.CheckAt(s.at(f[1]), netip.MustParseAddrPort(f[2]), listener, byte(identifier), &authenticator, state, nil)
 		if name != "" {
 			s.tokens[name] = token
 		}
