@@ -31,10 +31,10 @@ type Table struct {
 	wheel   *wheel
 	scratch Scratch // the writer's, for what it reads of its own table
 	record  []byte
-	ahead   [applyAhead]prepared
+	ahead   [applyAhead]Prepared
 	later   *[]move // changes of indexes that somebody else makes; nil: they are made at once
 
-	warmth, coldness uint64 // what was read only to have it near
+	warmth uint64 // what was read only to have it near
 
 	live, ended, changing atomic.Int64
 	posture               [postureStatuses]atomic.Int64
@@ -48,9 +48,8 @@ func NewTable() *Table {
 	t.entries.memory = newMemory(t, true)
 	t.slabs.memory = t.entries.memory
 	t.ids = newIndex(newMemory(t, false))
-	slots := newMemory(t, false) // of the indexes that a Filler keeps
 	for _, x := range []**index{&t.acct, &t.station, &t.address, &t.user} {
-		*x = newIndex(slots)
+		*x = newIndex(newMemory(t, false)) // of its own: a Filler builds them side by side
 	}
 	t.nas.numbers = map[netip.Addr]uint32{}
 	t.wheel = newWheel()
@@ -97,11 +96,11 @@ func (t *Table) Put(s *Session) { t.PutRecord(s, nil) }
 // one it is made here. Writer only. Nothing of s or record is kept: both may be used
 // again.
 func (t *Table) PutRecord(s *Session, record []byte) {
-	p := prepared{idHash(t.dict.seed, string(s.ID)), t.keysOf(s)}
+	p := Prepared{idHash(t.dict.seed, string(s.ID)), t.keysOf(s)}
 	t.publish(&p, s, record)
 }
 
-func (t *Table) publish(p *prepared, s *Session, record []byte) {
+func (t *Table) publish(p *Prepared, s *Session, record []byte) {
 	if len(record) == 0 {
 		t.record = AppendRecord(t.record[:0], s, t.dict)
 		record = t.record

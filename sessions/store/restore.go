@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -56,6 +58,7 @@ const (
 
 type piece struct {
 	updates []sessions.Update
+	ready   []sessions.Prepared // of updates
 	scratch []sessions.Scratch
 	octets  []byte // what the records are cut from
 	err     error
@@ -64,6 +67,7 @@ type piece struct {
 // restorer reads the journal into pieces.
 type restorer struct {
 	s      *Store
+	t      *sessions.Table
 	disk   *disk
 	pages  *pager
 	skip   bool                   // what cannot be read, instead of stopping at it
@@ -77,7 +81,7 @@ func (s *Store) restore(t *sessions.Table, pages *pager, skip bool, each func(*s
 	if err := t.Adopt(s.dict); err != nil {
 		return err
 	}
-	r := &restorer{s: s, disk: s.disk.Load(), pages: pages, skip: skip, full: make(chan *piece, piecesAhead),
+	r := &restorer{s: s, t: t, disk: s.disk.Load(), pages: pages, skip: skip, full: make(chan *piece, piecesAhead),
 		empty: make(chan *piece, piecesAhead)}
 	t.Expect(r.expected())
 	for range piecesAhead {
@@ -98,7 +102,7 @@ func (s *Store) restore(t *sessions.Table, pages *pager, skip bool, each func(*s
 	fill := t.Fill()
 	defer fill.Close()
 	for p := range r.full {
-		fill.Apply(p.updates)
+		fill.Apply(p.updates, p.ready)
 		for i := range p.updates {
 			if one := p.updates[i].Session; one != nil && each != nil {
 				each(one)
@@ -121,7 +125,7 @@ func (r *restorer) expected() (n int) {
 		return 0
 	}
 	defer it.Close()
-	if it.SeekLT([]byte(prefixPage)) {
+	if it.SeekLT(numberKey(nil, prefixGroup, math.MaxUint64)) && bytes.HasPrefix(it.Key(), []byte(prefixGroup)) {
 		if body, err := unseal(it.Value()); err == nil && len(body) >= 4 {
 			n = int(binary.LittleEndian.Uint32(body))
 		}
@@ -216,11 +220,11 @@ func (r *restorer) add(octets []byte, deleted bool) error {
 	if r.at == nil {
 		r.at = <-r.empty
 		p := r.at
-		p.updates, p.octets = p.updates[:0], p.octets[:0]
+		p.updates, p.ready, p.octets = p.updates[:0], p.ready[:0], p.octets[:0]
 	}
 	p := r.at
 	if deleted {
-		p.updates = append(p.updates, sessions.Update{ID: sessions.ID(octets)})
+		r.take(sessions.Update{ID: sessions.ID(octets)})
 		return nil
 	}
 	// Pebble's memory is its own; an array that grows leaves the records before it valid.
@@ -231,6 +235,11 @@ func (r *restorer) add(octets []byte, deleted bool) error {
 	if err != nil {
 		return err
 	}
-	p.updates = append(p.updates, sessions.Update{Session: one, Record: record})
+	r.take(sessions.Update{Session: one, Record: record})
 	return nil
+}
+
+func (r *restorer) take(u sessions.Update) {
+	r.at.ready = append(r.at.ready, r.t.Prepare(&u))
+	r.at.updates = append(r.at.updates, u)
 }

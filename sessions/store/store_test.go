@@ -195,3 +195,26 @@ func listReports(t *testing.T, s *Store) (out []string) {
 	}
 	return out
 }
+
+// TestRoomIsMadeBeforeAStart: the journal knows how many sessions it will bring back,
+// before they are read.
+func TestRoomIsMadeBeforeAStart(t *testing.T) {
+	s, table := open(t, vfs.NewMem()), sessions.NewTable()
+	if err := s.Restore(table, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		one := &sessions.Session{ID: sessions.ID(fmt.Sprintf("s%d", i))}
+		if err := commit(t, s, func(b *Batch) error { return b.Put(one) }); err != nil {
+			t.Fatal(err)
+		}
+		table.Put(one)
+	}
+	r := restorer{s: s, disk: s.disk.Load()}
+	if n := r.expected(); n != 49 {
+		t.Errorf("%d sessions are expected, 49 were there before the newest", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
