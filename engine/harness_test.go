@@ -22,6 +22,7 @@ import (
 	"sallyport/netio/report"
 	"sallyport/netio/udp"
 	"sallyport/netio/udp/udptest"
+	"sallyport/ops/clock"
 	"sallyport/ops/config"
 	"sallyport/ops/secret"
 	"sallyport/sessions"
@@ -36,6 +37,7 @@ var (
 
 // rig is an engine over an in-memory network, with a NAS that the test plays.
 type rig struct {
+	clock   clock.Clock // nil: the system's
 	t       *testing.T
 	dir     string
 	e       *Engine
@@ -116,7 +118,7 @@ func (r *rig) write(name, text string) {
 func (r *rig) open() {
 	r.t.Helper()
 	log := slog.New(slog.NewTextHandler(testWriter{r.t}, nil))
-	e, err := Open(Options{Config: filepath.Join(r.dir, "sallyport.yaml"), Logger: func(config.Log) *slog.Logger { return log }})
+	e, err := Open(Options{Config: filepath.Join(r.dir, "sallyport.yaml"), Logger: func(config.Log) *slog.Logger { return log }, Clock: r.clock})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -90,11 +90,9 @@ func addresses(c *config.Config) (out []string) {
 // reauthorizeAll decides again for every session, in groups that leave room for
 // packets. A reload that comes meanwhile starts its own round; this one then stops.
 func (e *Engine) reauthorizeAll(snap snapshot) {
-	var ids []sessions.ID
+	var ids []sessions.ID // all of them: what is due when may have changed too
 	for s := range e.table.All() {
-		if s.Live() && s.Authenticated {
-			ids = append(ids, s.ID)
-		}
+		ids = append(ids, s.ID)
 	}
 	changed := 0
 	for group := range slices.Chunk(ids, groupMax/4) {

@@ -135,6 +135,7 @@ func rules(s *Snapshot) step.Rules {
 		PendingAlarm: c.Posture.Agent.PendingAlarm, LostKeeps: c.Posture.Agent.Lost == config.LostKeeps,
 		TicketLifetime: c.Portal.TicketLifetime, PurgeWithoutStop: c.Sessions.PurgeWithoutStop,
 		PurgeWithoutAccounting: c.Sessions.PurgeWithoutAccounting, KeepEnded: c.Sessions.KeepEnded,
+		InterimMax: c.Sessions.PurgeWithoutInterim, IdleMax: c.Sessions.IdleTimeout, SessionMax: c.Sessions.SessionTimeout,
 	}
 }
 

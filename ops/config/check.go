@@ -19,6 +19,7 @@ func (l *loader) check() {
 	l.checkStores()
 	l.checkPostureAgent()
 	l.checkPortal()
+	l.checkSessions()
 	l.checkSteps()
 }
 
@@ -86,6 +87,27 @@ func (l *loader) checkListen() {
 	take(tcp, c.Portal, "listen.portal")
 	take(tcp, c.Console, "listen.console")
 	take(tcp, c.Metrics, "listen.metrics")
+}
+
+// sessionLimitMin is the shortest limit of a session: a shorter one is a unit forgotten.
+const sessionLimitMin = time.Minute
+
+// checkSessions: a limit is none, or long enough that what is well does not run into it.
+func (l *loader) checkSessions() {
+	c, agent := &l.config.Sessions, &l.config.Posture.Agent
+	for _, limit := range []struct {
+		path string
+		is   time.Duration
+	}{{"sessions.purge-without-interim", c.PurgeWithoutInterim}, {"sessions.idle-timeout", c.IdleTimeout}, {"sessions.session-timeout", c.SessionTimeout}} {
+		if limit.is > 0 && limit.is < sessionLimitMin {
+			l.fault(l.at(limit.path, Pos{File: l.config.File}), limit.path, fmt.Sprintf("%s is less than %s", limit.is, sessionLimitMin), "0 switches it off")
+		}
+	}
+	if c.IdleTimeout >= sessionLimitMin && c.IdleTimeout <= agent.ReportValid {
+		const path = "sessions.idle-timeout"
+		l.warn(l.at(path, Pos{File: l.config.File}), path, "it ends sessions whose agent is only late",
+			fmt.Sprintf("an agent is believed for %s without a word (posture.agent.report-valid)", agent.ReportValid))
+	}
 }
 
 func (l *loader) checkNAS() {

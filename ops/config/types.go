@@ -147,6 +147,9 @@ type Sessions struct {
 	Max                    int           `key:"max" default:"1000000" range:"1..100000000"`
 	PurgeWithoutStop       time.Duration `key:"purge-without-stop" default:"5d" range:"1m..365d"`       // accounting started, then nothing for so long
 	PurgeWithoutAccounting time.Duration `key:"purge-without-accounting" default:"4h" range:"1m..365d"` // login, and no accounting for so long
+	PurgeWithoutInterim    time.Duration `key:"purge-without-interim" default:"0s" range:"0s..365d"`    // interim records came, then none for so long; 0: never
+	IdleTimeout            time.Duration `key:"idle-timeout" default:"0s" range:"0s..365d"`             // disconnect a session of which nothing is heard for so long; 0: never
+	SessionTimeout         time.Duration `key:"session-timeout" default:"0s" range:"0s..365d"`          // disconnect a session that lasts so long; 0: never
 	KeepEnded              time.Duration `key:"keep-ended" default:"1h" range:"0s..30d"`                // an ended session can still be looked at
 }
 
