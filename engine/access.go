@@ -262,6 +262,7 @@ func (ev *loginEvent) done(c *core, err error) {
 		ev.q.drop(now, dropStorage)
 	default:
 		ev.count()
+		c.e.beside.Load().login(now, ev)
 		if ev.next != nil {
 			c.e.answers.note(now, ev.next.ID)
 		}

@@ -172,6 +172,7 @@ func (ev *accountingEvent) done(c *core, err error) {
 		return
 	}
 	c.answer(q)
+	e.beside.Load().accounting(now, ev)
 	if ev.next != nil {
 		e.showed(ev.next, signs[ev.in.Kind])
 	}
@@ -264,5 +265,6 @@ func (ev *nasEvent) done(c *core, err error) {
 		d.Reason = s.EndCause
 		e.livelog.Add(d)
 	}
+	e.beside.Load().over(now, ev.ended)
 	c.answer(ev.q)
 }

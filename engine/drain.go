@@ -41,5 +41,6 @@ func (e *Engine) Drain(ctx context.Context) error {
 		Server: e.snapshot().Config.Appliance.Name.Value,
 	})
 	<-e.coreDone
+	e.beside.Swap(nil).close(e, nil)
 	return errors.Join(err, e.journal.Close())
 }

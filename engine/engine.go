@@ -106,6 +106,8 @@ type Engine struct {
 	ledger     *coa.Ledger
 	hub        *hub
 	latency    latencies
+	reloading  sync.Mutex             // one reload at a time
+	beside     atomic.Pointer[beside] // nil: nobody looks on
 
 	portalAt    atomic.Pointer[string] // host and port of redirect URLs
 	rehearsals  sync.Map               // by session id: chan settlement
@@ -129,6 +131,7 @@ func Open(opts Options) (*Engine, error) {
 		defer close(e.coreDone)
 		e.core.run(e.stopCore)
 	}()
+	e.lookOn(e.snapshot())
 	e.resume()
 	e.catchUp()
 	return e, nil
@@ -164,7 +167,8 @@ func assemble(opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e.life, e.end = context.WithCancel(context.Background())
-	e.suppress, e.latency = newSuppressor(e.livelog), newLatencies()
+	e.suppress, e.latency = newSuppressor(e.livelog, snap.Config.Records.Folded), newLatencies()
+	e.suppress.exempt(snap.Config.Records.NeverFold)
 	e.pool = authn.NewPool(poolWorkers(), poolQueue)
 	for range runtime.GOMAXPROCS(0) {
 		e.loops = append(e.loops, &loop{e: e, dups: dup.NewCache(dup.Config{Entries: replies})})

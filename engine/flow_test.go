@@ -418,7 +418,7 @@ func TestOperator(t *testing.T) {
 	nas, port := script(t)
 	r := newRig(t, port)
 	r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit))
-	o := operator{r.e}
+	o := operator{e: r.e}
 	for _, c := range []struct {
 		answer func()
 		sound  bool

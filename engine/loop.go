@@ -163,6 +163,7 @@ func (l *loop) repeat(now time.Time, w *passage) bool {
 	}
 	ev.next, ev.decision, ev.number = next, decision, l.e.decision()
 	w.q.keepRow(ev.row(l.e, now, nil))
+	l.e.beside.Load().login(now, ev)
 	l.e.showed(next, recipe.SignAccess)
 	return true
 }

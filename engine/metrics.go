@@ -27,6 +27,9 @@ var (
 	descUDP        = desc("udp_total", "Datagrams by what became of them.", "event")
 	descCoA        = desc("coa_total", "CoA packets and their ends.", "event")
 	descPortal     = desc("portal_total", "HTTPS requests by endpoint and refusals by reason.", "event")
+	descRecording  = desc("recording_total", "Events for the recording, and those it could not take.", "event")
+	descShadow     = desc("shadow_total", "Decisions that the shadow configuration looked at, would have made otherwise, and was too slow for.", "event")
+	descDifference = desc("shadow_differences_total", "Decisions that the shadow configuration would have made otherwise, by rule in force and rule of the shadow.", "rule", "shadow_rule")
 	descPortalOpen = desc("portal_open", "Connections of the portal, and polls of agents that wait.", "what")
 )
 
@@ -109,6 +112,30 @@ func (c collector) stages(counter func(*prometheus.Desc, uint64, ...string), gau
 	}
 	gauge(descPortalOpen, float64(p.Connections), "connections")
 	gauge(descPortalOpen, float64(p.Polls), "polls")
+	c.beside(counter)
+}
+
+// beside are the counters of who looks on. A shadow that is loaded anew begins at zero.
+func (c collector) beside(counter func(*prometheus.Desc, uint64, ...string)) {
+	b := c.e.beside.Load()
+	if v := b.recording(); v != nil {
+		counter(descRecording, v.Events, "added")
+		counter(descRecording, v.Dropped, "dropped")
+	}
+	v := b.tried()
+	if v == nil {
+		return
+	}
+	counter(descShadow, uint64(v.Events), "decisions")
+	counter(descShadow, uint64(v.Changed), "different")
+	counter(descShadow, v.Dropped, "dropped")
+	byRule := map[[2]string]uint64{}
+	for _, g := range v.Groups {
+		byRule[[2]string{g.Before.Rule, g.After.Rule}] += uint64(g.Count)
+	}
+	for rules, n := range byRule {
+		counter(descDifference, n, rules[0], rules[1])
+	}
 }
 
 // census counts the sessions.

@@ -91,6 +91,26 @@ func (s source) LiveLog(ctx context.Context, after uint64, limit int, follow boo
 	}
 }
 
+// Folded emits the rows that repeated failures were folded into one from.
+func (s source) Folded(_ context.Context, id string, emit func(console.Row) error) error {
+	rows := s.e.suppress.open(id)
+	if len(rows) == 0 {
+		return problem(404, "unknown-fold", "no repeated failures are kept under this fold_id (records.folded)")
+	}
+	for _, d := range rows {
+		if err := emit(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Shadow is what the shadow configuration found.
+func (s source) Shadow() (console.Row, bool) {
+	v := s.e.beside.Load().tried()
+	return v, v != nil
+}
+
 // newest keeps the rows that f matches, at most the last limit of them.
 func newest(rows []*record.Decision, limit int, f *console.Filter) []*record.Decision {
 	kept := rows
@@ -154,7 +174,10 @@ func postureFields(p *record.Posture) *console.Fields {
 }
 
 // operator does what people ask for on the control socket.
-type operator struct{ e *Engine }
+type operator struct {
+	e           *Engine
+	certificate func() error // reads the portal's certificate again
+}
 
 // Reauthenticate makes the NAS ask again.
 func (o operator) Reauthenticate(ctx context.Context, id string) (console.Row, error) {
@@ -164,6 +187,24 @@ func (o operator) Reauthenticate(ctx context.Context, id string) (console.Row, e
 // Disconnect ends a session.
 func (o operator) Disconnect(ctx context.Context, id string) (console.Row, error) {
 	return o.change(ctx, id, sessions.ChangeDisconnect)
+}
+
+// Reload brings the configuration file into force, or says what that would change.
+func (o operator) Reload(_ context.Context, request json.RawMessage) (console.Row, error) {
+	var q ReloadOptions
+	if err := json.Unmarshal(request, &q); err != nil {
+		return nil, problem(400, "malformed", err.Error())
+	}
+	out, err := o.e.ReloadWith(q)
+	if err != nil {
+		return nil, problem(409, "reload-refused", err.Error())
+	}
+	if out.Applied {
+		if err := o.certificate(); err != nil {
+			out.Warnings = append(out.Warnings, "the portal keeps its old certificate: "+err.Error())
+		}
+	}
+	return out, nil
 }
 
 // settleWait bounds how long an operator waits for the NAS: all retransmissions.

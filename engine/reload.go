@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/engine/record"
+	"sallyport/engine/replay"
 	"sallyport/engine/step"
 	"sallyport/netio/report"
 	"sallyport/ops/config"
@@ -18,33 +19,94 @@ import (
 // ErrRestart marks a change of the configuration that only a restart can bring.
 var ErrRestart = errors.New("this change needs a restart")
 
-// Reload loads, compiles and tests the configuration as at the start, and swaps it in.
+// ErrTooMany marks a configuration that changes more sessions than reload.most-changed of
+// the one in force allows.
+var ErrTooMany = errors.New("this configuration changes too many sessions")
+
+// ReloadOptions say how a reload is meant. The zero value is that of SIGHUP.
+type ReloadOptions struct {
+	Force bool `json:"force"` // however many sessions change
+	Try   bool `json:"try"`   // only say what would change
+}
+
+// Reloaded is what a reload did, or would do.
+type Reloaded struct {
+	Applied  bool           `json:"applied"`
+	Revision string         `json:"config_revision"` // in force now
+	Warnings []string       `json:"warnings,omitempty"`
+	Impact   *replay.Result `json:"impact,omitempty"` // sessions whose authorization changes at once; nil: nobody asked
+}
+
+// Reload is ReloadWith as SIGHUP means it.
+func (e *Engine) Reload() error {
+	_, err := e.ReloadWith(ReloadOptions{})
+	return err
+}
+
+// ReloadWith loads, compiles and tests the configuration as at the start, and swaps it in.
 // On any fault the old one stays in force, whole, and the fault comes back. Each packet
 // is judged by exactly one configuration, the one that was in force when it came.
-func (e *Engine) Reload() error {
+func (e *Engine) ReloadWith(o ReloadOptions) (*Reloaded, error) {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
 	old := e.snapshot()
 	next, warnings, err := loadSnapshot(e.opts.Config)
 	if err == nil {
 		err = restartOnly(old, next)
 	}
+	out := &Reloaded{Revision: old.Revision}
+	for _, w := range warnings {
+		out.Warnings = append(out.Warnings, w.Error())
+	}
+	if err == nil {
+		out.Impact, err = e.impact(old, next, o)
+	}
+	if o.Try {
+		return out, err
+	}
 	if err != nil {
 		e.log.Error("reload refused, the old configuration stays in force", "revision", old.Revision, "error", err)
 		e.system(record.Failed, "Reload refused: the old configuration stays in force", err.Error())
-		return err
+		return out, err
 	}
+	e.swap(old, next, warnings)
+	out.Applied, out.Revision = true, next.Revision
+	return out, nil
+}
+
+// impact says for which sessions the next configuration decides otherwise as they stand,
+// and refuses when those are more than the one in force allows. It is not looked for when
+// nobody wants to know: it takes a decision for every session.
+func (e *Engine) impact(old, next snapshot, o ReloadOptions) (*replay.Result, error) {
+	reload := &old.Config.Reload
+	if _, limited := reload.Limit(0); !limited && !o.Try {
+		return nil, nil
+	}
+	r := replay.Impact(e.clock.Now(), e.table.All(), &next.Rules)
+	r.From = old.Revision
+	if most, limited := reload.Limit(r.Events); limited && r.Sessions > most && !o.Force && !o.Try {
+		return &r, fmt.Errorf("%w: %d of %d, and at most %d may (reload.most-changed: %s); sallyport reload --force brings it into force all the same\n%s",
+			ErrTooMany, r.Sessions, r.Events, most, reload.Most.Value, r.Groupwise())
+	}
+	return &r, nil
+}
+
+// swap brings the next configuration into force.
+func (e *Engine) swap(old, next snapshot, warnings config.Warnings) {
 	e.opts.Logger(next.Config.Log)
 	for _, w := range warnings {
 		e.log.Warn("configuration", "warning", w.Error())
 	}
 	next.bind(e.memory, e.memo, e.counters)
 	e.snap.Store(next)
+	e.lookOn(next)
+	e.suppress.exempt(next.Config.Records.NeverFold)
 	e.log.Info("configuration reloaded", "from", old.Revision, "to", next.Revision)
 	e.system(record.Passed, "Configuration reloaded: revision "+next.Revision, "")
 	if next.Revision != old.Revision {
 		e.hub.broadcast(report.Event{Kind: report.EventPolicy, Message: "the posture policy may have changed"})
 		go e.reauthorizeAll(next)
 	}
-	return nil
 }
 
 func (e *Engine) system(status, details, reason string) {
@@ -67,6 +129,7 @@ func restartOnly(old, next snapshot) error {
 		{"provisioning.agents-directory", old.Config.Provisioning.AgentsDirectory.Value != next.Config.Provisioning.AgentsDirectory.Value},
 		{"appliance.state", old.Config.Appliance.State.Value != next.Config.Appliance.State.Value},
 		{"listen", !slices.Equal(addresses(old.Config), addresses(next.Config))},
+		{"records.folded", old.Config.Records.Folded != next.Config.Records.Folded},
 		{"records.livelog", old.Config.Records.Livelog != next.Config.Records.Livelog},
 		{"nas.coa.source", old.CoASource != next.CoASource},
 	} {

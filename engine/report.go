@@ -267,6 +267,7 @@ func (ev *reportEvent) done(c *core, err error) {
 	if !ev.judged.Again {
 		c.e.latency.report.observe(c.e.clock.Now().Sub(ev.received))
 		c.e.livelog.Add(ev.row(c.e))
+		c.e.beside.Load().report(c.published, ev.judged.Session, ev.in.Report)
 	}
 }
 

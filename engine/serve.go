@@ -127,7 +127,7 @@ func (s *Server) openConsole(c *config.Config) error {
 	var err error
 	s.console, err = console.Open(console.Config{
 		Appliance: c.Appliance.Name.Value, Address: c.Listen.Console.Value, Socket: s.bound.Control,
-		Source: source{s.e}, Operator: operator{s.e}, Clock: s.e.clock, Logger: s.e.log,
+		Source: source{s.e}, Operator: operator{s.e, s.ReloadCertificate}, Clock: s.e.clock, Logger: s.e.log,
 	})
 	if err != nil {
 		return err

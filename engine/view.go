@@ -221,6 +221,8 @@ type Status struct {
 	Strangers  []Stranger     `json:"unknown_sources,omitempty"`
 	Goroutines int            `json:"goroutines"`
 	HeapBytes  uint64         `json:"heap_bytes"`
+	Recording  *RecordingView `json:"recording,omitempty"`
+	Shadow     *ShadowView    `json:"shadow,omitempty"` // without its groups
 }
 
 // Status makes a snapshot of the appliance.
@@ -236,6 +238,10 @@ func (e *Engine) Status() Status {
 	}
 	for i, n := range c.byPosture {
 		s.Posture[sessions.PostureStatus(i).String()] = n
+	}
+	s.Recording, s.Shadow = e.beside.Load().recording(), e.beside.Load().tried()
+	if s.Shadow != nil {
+		s.Shadow.Groups = nil
 	}
 	if text := e.troubleText.Load(); text != nil {
 		s.Journal = *text

@@ -129,18 +129,22 @@ type livelogCmd struct {
 	Follow bool     `short:"f" help:"Go on as decisions are made."`
 	Last   int      `default:"20" help:"How many of the newest rows to begin with."`
 	Filter []string `help:"Only rows that match, such as identity=cisco or status=fail." placeholder:"KEY=VALUE"`
+	Open   string   `help:"Every failure that the rows with this FOLD stand for." placeholder:"FOLD"`
 }
 
 var livelogColumns = []column{{"TIME", "time", 23}, {"STATUS", "status", 7}, {"KIND", "kind", 14}, {"IDENTITY", "identity", 14},
 	{"ENDPOINT ID", "endpoint_id", 17}, {"AUTHENTICATION", "authentication_policy", 15}, {"AUTHORIZATION", "authorization_policy", 24},
 	{"PROFILES", "authorization_profile", 18}, {"IP ADDRESS", "ip_address", 15}, {"NETWORK DEVICE", "network_device", 16},
-	{"POSTURE", "posture_status", 13}, {"REPEAT", "repeat_count", 6}, {"DETAILS", "details", 0}, {"REASON", "reason", 0}}
+	{"POSTURE", "posture_status", 13}, {"REPEAT", "repeat_count", 6}, {"FOLD", "fold_id", 4}, {"DETAILS", "details", 0}, {"REASON", "reason", 0}}
 
 // Run shows the live log.
 func (c *livelogCmd) Run() error {
 	ctl, err := c.dial()
 	if err != nil {
 		return err
+	}
+	if c.Open != "" {
+		return ctl.each(http.MethodGet, "/api/v1/livelog/folded/"+url.PathEscape(c.Open), nil, nil, rows(c.JSON, livelogColumns))
 	}
 	q, err := filters(c.Filter)
 	if err != nil {

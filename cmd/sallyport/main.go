@@ -3,6 +3,7 @@
 //	serve                                  run it
 //	check, explain, replay, hash-password  before it runs
 //	library                                products and conditions for posture
+//	reload, shadow                         change its configuration, with care
 //	sessions, livelog, report, coa         ask the one that runs
 //	inspect                                read a state directory offline
 //	demo                                   the reference story on loopback
@@ -28,6 +29,8 @@ type commands struct {
 	Explain  explainCmd  `cmd:"" help:"Say which rule applies to a session or to facts given here, and why."`
 	Replay   replayCmd   `cmd:"" help:"Run a recording through a configuration and say what would be decided otherwise."`
 	Library  libraryCmd  `cmd:"" help:"The posture library: products and conditions, signed."`
+	Reload   reloadCmd   `cmd:"" help:"Bring the configuration into force in the appliance that runs, or say what that would change."`
+	Shadow   shadowCmd   `cmd:"" help:"Show what the configuration that is tried in the shadow would have decided otherwise."`
 	Sessions sessionsCmd `cmd:"" help:"Show who is on the network."`
 	Livelog  livelogCmd  `cmd:"" help:"Show decisions as they happen."`
 	Report   reportCmd   `cmd:"" help:"Show the posture reports."`

@@ -32,21 +32,13 @@ func (c *replayCmd) Run() error {
 		}
 	}
 	compare := replay.NewComparison(before, next)
-	older, err := readRecording(c.From+".1", compare)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil {
+	if err := readRecording(c.From+".1", compare); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	header, err := readRecording(c.From, compare)
-	if err != nil {
+	if err := readRecording(c.From, compare); err != nil {
 		return err
 	}
-	if older.V != 0 && older.Revision != header.Revision {
-		fmt.Fprintf(os.Stderr, "sallyport: the recording has two configurations, %s and %s\n", older.Revision, header.Revision)
-	}
-	result := compare.Result(header)
+	result := compare.Result()
 	text := result.Text()
 	if c.JSON {
 		text = result.JSON()
@@ -66,15 +58,14 @@ func loadRules(path string) (*step.Rules, error) {
 	return &snap.Rules, nil
 }
 
-func readRecording(path string, compare *replay.Comparison) (replay.Header, error) {
+func readRecording(path string, compare *replay.Comparison) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return replay.Header{}, err
+		return err
 	}
 	defer f.Close()
-	h, err := replay.Read(f, compare.Event)
-	if err != nil {
+	if _, err = replay.Read(f, compare.Event); err != nil {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
-	return h, err
+	return err
 }

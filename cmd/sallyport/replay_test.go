@@ -31,8 +31,8 @@ func TestReplayCommand(t *testing.T) {
 	at := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 	for i, what := range []any{
 		replay.Header{V: replay.Version, Revision: "then", At: at},
-		replay.Login(at, &step.LoginInput{Attributes: step.Attributes{ID: "s1", UserName: "ann"}}, &replay.Outcome{Rule: "Default", Profile: "PermitAccess", Posture: "NotApplicable"}),
-		replay.Login(at, &step.LoginInput{Attributes: step.Attributes{ID: "s2", UserName: "bob"}}, &replay.Outcome{Rule: "all", Profile: "PermitAccess", Posture: "NotApplicable"}),
+		replay.Login(at, &step.LoginInput{Attributes: step.Attributes{ID: "s1", UserName: "ann"}}, replay.Outcome{Rule: "Default", Profile: "PermitAccess", Posture: "NotApplicable"}),
+		replay.Login(at, &step.LoginInput{Attributes: step.Attributes{ID: "s2", UserName: "bob"}}, replay.Outcome{Rule: "all", Profile: "PermitAccess", Posture: "NotApplicable"}),
 	} {
 		if err := encoder.Encode(what); err != nil {
 			t.Fatal(i, err)

@@ -48,6 +48,7 @@ type Decision struct {
 	Details              string        `json:"details"` // what happened, in words
 	Reason               string        `json:"reason,omitempty"`
 	RepeatCount          uint64        `json:"repeat_count"`
+	FoldID               string        `json:"fold_id,omitempty"` // of repeated failures: what the rows are opened by
 	Identity             string        `json:"identity"`
 	EndpointID           string        `json:"endpoint_id"`
 	EndpointProfile      string        `json:"endpoint_profile,omitempty"`
@@ -71,12 +72,12 @@ type Decision struct {
 }
 
 // texts are the places of the text that rows are made of.
-func (d *Decision) texts() [22]*string {
-	return [22]*string{
+func (d *Decision) texts() [23]*string {
+	return [23]*string{
 		&d.ID, (*string)(&d.Kind), &d.Status, &d.Details, &d.Reason, &d.Identity, &d.EndpointID,
 		&d.EndpointProfile, &d.AuthenticationPolicy, &d.AuthorizationPolicy, &d.RulePosition,
 		&d.AuthorizationProfile, &d.IPAddress, &d.NetworkDevice, &d.DevicePort, &d.IdentityGroup,
-		&d.PostureStatus, &d.Server, &d.SessionID, &d.Revision, &d.Sent, &d.Answered,
+		&d.PostureStatus, &d.Server, &d.SessionID, &d.Revision, &d.Sent, &d.Answered, &d.FoldID,
 	}
 }
 

@@ -34,6 +34,15 @@ type Result struct {
 	Unknown  int      `json:"unknown,omitempty"` // events of sessions whose login is not in the recording
 	Groups   []*Group `json:"groups"`            // the most decisions first
 	seen     map[sessions.ID]bool
+	index    map[[2]Outcome]*Group
+}
+
+// groupsMax bounds the groups of a result; what changes in yet another way is counted as
+// that of others.
+const groupsMax = 1000
+
+func newResult(to string) Result {
+	return Result{To: to, seen: map[sessions.ID]bool{}, index: map[[2]Outcome]*Group{}}
 }
 
 // Comparison runs the same events through another configuration, and holds what it
@@ -42,12 +51,13 @@ type Comparison struct {
 	before *World // nil: the recording tells
 	after  *World
 	result Result
+	from   []string // revisions of the recording
 }
 
 // NewComparison compares next with before; before may be nil, and then the outcomes of
 // the recording count.
 func NewComparison(before, next *step.Rules) *Comparison {
-	c := &Comparison{after: NewWorld(next), result: Result{To: next.Revision, seen: map[sessions.ID]bool{}}}
+	c := &Comparison{after: NewWorld(next), result: newResult(next.Revision)}
 	if before != nil {
 		c.before, c.result.From = NewWorld(before), before.Revision
 	}
@@ -56,6 +66,10 @@ func NewComparison(before, next *step.Rules) *Comparison {
 
 // Event takes the next event.
 func (c *Comparison) Event(e *Event) error {
+	if e.Kind == KindConfiguration {
+		c.Recorded(e.Revision)
+		return nil
+	}
 	c.result.Events++
 	after := c.after.Step(e)
 	if c.before == nil {
@@ -85,10 +99,20 @@ func sorted(m map[sessions.ID]Outcome) (ids []sessions.ID) {
 	return ids
 }
 
+// Recorded notes that the events that follow were decided by a revision.
+func (c *Comparison) Recorded(revision string) {
+	if n := len(c.from); revision != "" && (n == 0 || c.from[n-1] != revision) {
+		c.from = append(c.from, revision)
+	}
+}
+
 // Result closes the comparison.
-func (c *Comparison) Result(h Header) Result {
-	if c.before == nil {
-		c.result.From = h.Revision
+func (c *Comparison) Result() Result {
+	if n := len(c.from); c.before == nil && n > 0 {
+		c.result.From = c.from[n-1]
+		if n > 1 {
+			c.result.From = fmt.Sprintf("%s and %d before it", c.result.From, n-1)
+		}
 	}
 	c.result.finish()
 	return c.result
@@ -101,19 +125,27 @@ func (r *Result) note(at time.Time, id sessions.ID, before, after Outcome) {
 	}
 }
 
-// add counts a decision that changed, if only what its profile says.
-func (r *Result) add(at time.Time, id sessions.ID, before, after Outcome) {
+// add counts a decision that changed, if only what its profile says, and returns how many
+// changed like that.
+func (r *Result) add(at time.Time, id sessions.ID, before, after Outcome) int {
 	r.Changed++
 	r.seen[id] = true
-	for _, g := range r.Groups {
-		if g.Before == before && g.After == after {
-			g.Count++
-			g.seen[id] = true
-			return
-		}
+	g := r.index[[2]Outcome{before, after}]
+	if g == nil && len(r.Groups) >= groupsMax {
+		before, after = others, others
+		g = r.index[[2]Outcome{others, others}]
 	}
-	r.Groups = append(r.Groups, &Group{Before: before, After: after, Count: 1, First: at, Example: id, seen: map[sessions.ID]bool{id: true}})
+	if g == nil {
+		g = &Group{Before: before, After: after, First: at, Example: id, seen: map[sessions.ID]bool{}}
+		r.index[[2]Outcome{before, after}] = g
+		r.Groups = append(r.Groups, g)
+	}
+	g.Count++
+	g.seen[id] = true
+	return g.Count
 }
+
+var others = Outcome{Rule: "others", Profile: "others", Posture: "others"}
 
 func (r *Result) finish() {
 	r.Sessions = len(r.seen)
@@ -130,8 +162,15 @@ func (r *Result) Text() string {
 	if r.Unknown > 0 {
 		fmt.Fprintf(&b, "%d events are of sessions whose login is not in the recording, and say nothing.\n", r.Unknown)
 	}
+	b.WriteString(r.Groupwise())
+	return b.String()
+}
+
+// Groupwise is the groups for people, two lines each.
+func (r *Result) Groupwise() string {
+	var b strings.Builder
 	for _, g := range r.Groups {
-		fmt.Fprintf(&b, "%6d decisions, %d sessions: %s -> %s\n", g.Count, g.Sessions, g.Before.words(), g.After.words())
+		fmt.Fprintf(&b, "%6d decisions, %d sessions: %s -> %s\n", g.Count, g.Sessions, g.Before, g.After)
 		first := ""
 		if !g.First.IsZero() {
 			first = ", first at " + g.First.UTC().Format(time.RFC3339)
@@ -161,7 +200,8 @@ func (r *Result) JSON() string {
 	return b.String()
 }
 
-func (o Outcome) words() string {
+// String is an outcome in words.
+func (o Outcome) String() string {
 	if o == (Outcome{}) {
 		return "no session"
 	}
@@ -179,7 +219,7 @@ func orWord(s, otherwise string) string {
 // moment, by their status as it is: what a reload would send to NASes. The profile and
 // its content count; a rule with another name does not.
 func Impact(now time.Time, all iter.Seq[*sessions.Session], next *step.Rules) Result {
-	r := Result{To: next.Revision, seen: map[sessions.ID]bool{}}
+	r := newResult(next.Revision)
 	for s := range all {
 		if !s.Live() || !s.Authenticated {
 			continue
@@ -198,6 +238,12 @@ func Impact(now time.Time, all iter.Seq[*sessions.Session], next *step.Rules) Re
 	}
 	r.finish()
 	return r
+}
+
+// Refused is the outcome of a login that the profile rejects: there is no session that
+// could have a posture.
+func Refused(d *authz.Decision) Outcome {
+	return Outcome{Rule: d.Rule, Profile: d.Profile.Name, Posture: sessions.Unknown.String()}
 }
 
 func outcome(d *authz.Decision, s *sessions.Session) Outcome {

@@ -9,6 +9,7 @@
 //	 "groups":[...],"method":"pap","outcome":{"rule":"...","profile":"...","posture":"..."}}
 //	{"at":"...","kind":"accounting","session_id":"...","accounting":{...}}
 //	{"at":"...","kind":"report","session_id":"...","report":{"facts":{...}},"outcome":{...}}
+//	{"at":"...","kind":"configuration","revision":"..."}                  another one came into force
 //
 // What proves who somebody is, is not in it: no password, no nonce, no ticket, no key.
 // Who is on the network is.
@@ -24,6 +25,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"sallyport/engine/step"
@@ -39,6 +41,8 @@ const (
 	KindLogin      = "login"
 	KindAccounting = "accounting"
 	KindReport     = "report"
+
+	KindConfiguration = "configuration" // no session: the configuration with Revision is in force from here on
 )
 
 // Header is the first line of a recording.
@@ -52,13 +56,14 @@ type Header struct {
 type Event struct {
 	At         time.Time   `json:"at"`
 	Kind       string      `json:"kind"`
-	Session    sessions.ID `json:"session_id"`
+	Session    sessions.ID `json:"session_id,omitempty"`
 	Attributes *Attributes `json:"attributes,omitempty"` // of a login, an accounting record
 	Groups     []string    `json:"groups,omitempty"`
 	Method     string      `json:"method,omitempty"`
 	Accounting *Accounting `json:"accounting,omitempty"`
 	Report     *Report     `json:"report,omitempty"`
 	Outcome    *Outcome    `json:"outcome,omitempty"` // what was decided; nil: nothing was
+	Revision   string      `json:"revision,omitempty"`
 }
 
 // Attributes is what a packet told of a session.
@@ -106,20 +111,35 @@ type Outcome struct {
 	Posture string `json:"posture"`
 }
 
-// Login is the event of a login that was authenticated.
-func Login(at time.Time, in *step.LoginInput, out *Outcome) *Event {
-	return &Event{At: at, Kind: KindLogin, Session: in.ID, Attributes: attributesOf(&in.Attributes), Groups: in.Groups, Method: in.Method, Outcome: out}
+// Login is the event of a login that was authenticated. Like all events made here it
+// shares no text with what it was made of: that may lie in memory that is used again.
+func Login(at time.Time, in *step.LoginInput, out Outcome) *Event {
+	return &Event{At: at.UTC(), Kind: KindLogin, Session: keepID(in.ID), Attributes: attributesOf(&in.Attributes),
+		Groups: keepAll(in.Groups), Method: strings.Clone(in.Method), Outcome: out.keep()}
 }
 
 // AccountingRecord is the event of an accounting record.
 func AccountingRecord(at time.Time, in *step.AccountingInput) *Event {
-	return &Event{At: at, Kind: KindAccounting, Session: in.ID, Attributes: attributesOf(&in.Attributes),
+	return &Event{At: at.UTC(), Kind: KindAccounting, Session: keepID(in.ID), Attributes: attributesOf(&in.Attributes),
 		Accounting: &Accounting{Kind: in.Kind, At: in.At, Cause: in.Cause, NASUpdate: in.NASUpdate}}
 }
 
+// Ended is the event of a session whose NAS said that all of its sessions are over. It is
+// told as the Stop that the NAS did not send.
+func Ended(at time.Time, s *sessions.Session) *Event {
+	return &Event{At: at.UTC(), Kind: KindAccounting, Session: keepID(s.ID),
+		Attributes: &Attributes{NAS: strings.Clone(s.NAS), NASAddress: s.NASAddress, AcctSessionID: strings.Clone(s.AcctSessionID)},
+		Accounting: &Accounting{Kind: step.AcctStop, At: s.Ended}}
+}
+
+// Configuration is the event of a reload.
+func Configuration(at time.Time, revision string) *Event {
+	return &Event{At: at.UTC(), Kind: KindConfiguration, Revision: revision}
+}
+
 // PostureReport is the event of a report that was judged for s, as it is afterwards.
-func PostureReport(at time.Time, s *sessions.Session, r *report.Report, out *Outcome) *Event {
-	return &Event{At: at, Kind: KindReport, Session: s.ID, Outcome: out, Report: &Report{
+func PostureReport(at time.Time, s *sessions.Session, r *report.Report, out Outcome) *Event {
+	return &Event{At: at.UTC(), Kind: KindReport, Session: keepID(s.ID), Outcome: out.keep(), Report: &Report{
 		Trigger: r.Trigger, Assurance: s.Posture.Binding.Assurance.String(), Agent: r.Agent, System: r.System, Facts: r.Facts,
 	}}
 }
@@ -133,12 +153,30 @@ func OutcomeOf(s *sessions.Session) Outcome {
 	return Outcome{Rule: g.Rule, Profile: g.Profile, Posture: s.Posture.Status.String()}
 }
 
+// keep is o with text of its own; nil when nothing was decided.
+func (o Outcome) keep() *Outcome {
+	if o == (Outcome{}) {
+		return nil
+	}
+	return &Outcome{Rule: strings.Clone(o.Rule), Profile: strings.Clone(o.Profile), Posture: strings.Clone(o.Posture)}
+}
+
+func keepID(id sessions.ID) sessions.ID { return sessions.ID(strings.Clone(string(id))) }
+
+func keepAll(list []string) (out []string) {
+	for _, s := range list {
+		out = append(out, strings.Clone(s))
+	}
+	return out
+}
+
 func attributesOf(a *step.Attributes) *Attributes {
 	return &Attributes{
-		NAS: a.NAS, NASAddress: a.NASAddress, NASIP: a.NASIP, NASIdentifier: a.NASIdentifier, NASPort: a.NASPort, NASPortID: a.NASPortID,
-		NASPortType: a.NASPortType, ServiceType: a.ServiceType, AcctSessionID: a.AcctSessionID, CallingStationID: a.CallingStationID,
-		CalledStationID: a.CalledStationID, TunnelGroup: a.TunnelGroup, UserName: a.UserName, FramedIP: a.FramedIP, FramedIPv6: a.FramedIPv6,
-		MACs: a.MACs, OS: a.OS,
+		NAS: strings.Clone(a.NAS), NASAddress: a.NASAddress, NASIP: a.NASIP, NASIdentifier: strings.Clone(a.NASIdentifier),
+		NASPort: a.NASPort, NASPortID: strings.Clone(a.NASPortID), NASPortType: a.NASPortType, ServiceType: a.ServiceType,
+		AcctSessionID: strings.Clone(a.AcctSessionID), CallingStationID: strings.Clone(a.CallingStationID),
+		CalledStationID: strings.Clone(a.CalledStationID), TunnelGroup: strings.Clone(a.TunnelGroup), UserName: strings.Clone(a.UserName),
+		FramedIP: a.FramedIP, FramedIPv6: a.FramedIPv6, MACs: keepAll(a.MACs), OS: strings.Clone(a.OS),
 	}
 }
 
@@ -155,7 +193,7 @@ func (a *Attributes) step(id sessions.ID) step.Attributes {
 // lineMax bounds a line: a report has 256 KiB at most.
 const lineMax = 1 << 20
 
-// Read walks a recording. A last line that was cut, as by a full disk or a crash, ends it
+// Read walks a recording; its header comes as an event of KindConfiguration. A last line that was cut, as by a full disk or a crash, ends it
 // without an error; anything else that is not an event is one, with its line.
 func Read(in io.Reader, each func(*Event) error) (Header, error) {
 	var h Header
@@ -169,6 +207,9 @@ func Read(in io.Reader, each func(*Event) error) (Header, error) {
 		if n == 1 {
 			if err := json.Unmarshal(line, &h); err != nil || h.V != Version {
 				return h, fmt.Errorf("line 1: this is not a recording of version %d", Version)
+			}
+			if err := each(Configuration(h.At, h.Revision)); err != nil {
+				return h, err
 			}
 			continue
 		}
@@ -192,8 +233,10 @@ func Read(in io.Reader, each func(*Event) error) (Header, error) {
 // sound wants an event to have what its kind needs.
 func (e *Event) sound() error {
 	switch {
-	case e.Session == "" || e.At.IsZero():
+	case e.At.IsZero() || e.Session == "" && e.Kind != KindConfiguration:
 		return errors.New("an event without a session or a time")
+	case e.Kind == KindConfiguration && e.Revision != "":
+		return nil
 	case e.Kind == KindLogin && e.Attributes != nil, e.Kind == KindAccounting && e.Attributes != nil && e.Accounting != nil, e.Kind == KindReport && e.Report != nil:
 		return nil
 	}

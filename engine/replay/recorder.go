@@ -3,9 +3,10 @@ package replay
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,9 +20,11 @@ type Recorder struct {
 	half   int64 // octets
 
 	queue   chan *Event
+	added   atomic.Uint64
 	dropped atomic.Uint64
 	fault   atomic.Pointer[error]
-	end     sync.Once
+	closed  atomic.Bool
+	end     chan struct{}
 	ended   chan struct{}
 
 	file    *os.File // owned by run
@@ -35,14 +38,18 @@ const queueMax = 4096
 // recordingMin is the least size of a recording: a few reports of the largest kind.
 const recordingMin = 4 << 20
 
-// NewRecorder opens a recording at path, of at most so many octets. Close it.
+// NewRecorder opens a recording at path, of at most so many octets; what is there already
+// becomes the older half. Close it.
 func NewRecorder(path string, octetsMax int64, revision string, now time.Time) (*Recorder, error) {
 	if octetsMax < recordingMin {
 		return nil, fmt.Errorf("a recording of %d octets is too small: at least %d", octetsMax, recordingMin)
 	}
 	r := &Recorder{
 		path: path, header: Header{V: Version, Revision: revision, At: now.UTC()}, half: octetsMax / 2,
-		queue: make(chan *Event, queueMax), ended: make(chan struct{}),
+		queue: make(chan *Event, queueMax), end: make(chan struct{}), ended: make(chan struct{}),
+	}
+	if err := r.older(); err != nil {
+		return nil, err
 	}
 	if err := r.open(); err != nil {
 		return nil, err
@@ -51,15 +58,23 @@ func NewRecorder(path string, octetsMax int64, revision string, now time.Time) (
 	return r, nil
 }
 
-// Add takes an event, or drops it. The event, and what it points to, is not to be changed
-// afterwards.
+// Add takes an event, or drops it: when the disk is behind, broken, or the recorder is
+// closed. The event, and what it points to, is not to be changed afterwards.
 func (r *Recorder) Add(e *Event) {
+	r.added.Add(1)
+	if r.closed.Load() {
+		r.dropped.Add(1)
+		return
+	}
 	select {
 	case r.queue <- e:
 	default:
 		r.dropped.Add(1)
 	}
 }
+
+// Added is how many events there were, in the recording or not.
+func (r *Recorder) Added() uint64 { return r.added.Load() }
 
 // Dropped is how many events are not in the recording, and the fault of the disk, if any.
 func (r *Recorder) Dropped() (uint64, error) {
@@ -69,9 +84,11 @@ func (r *Recorder) Dropped() (uint64, error) {
 	return r.dropped.Load(), nil
 }
 
-// Close writes what waits and closes the file. Nothing may be added afterwards.
+// Close writes what waits and closes the file.
 func (r *Recorder) Close() error {
-	r.end.Do(func() { close(r.queue) })
+	if !r.closed.Swap(true) {
+		close(r.end)
+	}
 	<-r.ended
 	_, err := r.Dropped()
 	return err
@@ -79,25 +96,40 @@ func (r *Recorder) Close() error {
 
 func (r *Recorder) run() {
 	defer close(r.ended)
-	for e := range r.queue {
-		if r.fault.Load() != nil {
-			r.dropped.Add(1)
-			continue
+	for open := true; open; {
+		select {
+		case e := <-r.queue:
+			r.take(e)
+		case <-r.end:
+			open = false
 		}
-		err := r.write(e)
-		if err == nil && len(r.queue) == 0 {
-			err = r.out.Flush()
-		}
-		if err != nil {
-			r.dropped.Add(1)
-			r.fault.Store(&err)
-		}
+	}
+	for len(r.queue) > 0 { // what was added before the end; nobody else takes
+		r.take(<-r.queue)
 	}
 	err := r.out.Flush()
 	if closing := r.file.Close(); err == nil {
 		err = closing
 	}
 	if err != nil && r.fault.Load() == nil {
+		r.fault.Store(&err)
+	}
+}
+
+func (r *Recorder) take(e *Event) {
+	if r.fault.Load() != nil {
+		r.dropped.Add(1)
+		return
+	}
+	if e.Kind == KindConfiguration {
+		r.header.Revision, r.header.At = e.Revision, e.At // of the next half
+	}
+	err := r.write(e)
+	if err == nil && len(r.queue) == 0 {
+		err = r.out.Flush()
+	}
+	if err != nil {
+		r.dropped.Add(1)
 		r.fault.Store(&err)
 	}
 }
@@ -125,10 +157,18 @@ func (r *Recorder) turn() error {
 	if err := r.file.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(r.path, r.path+".1"); err != nil {
+	if err := r.older(); err != nil {
 		return err
 	}
 	return r.open()
+}
+
+// older makes what is there the older half.
+func (r *Recorder) older() error {
+	if err := os.Rename(r.path, r.path+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (r *Recorder) open() (err error) {

@@ -82,11 +82,7 @@ func (w *World) login(e *Event) {
 	old := w.sessions[e.Session]
 	next, d := step.Login(e.At, old, &in, w.rules)
 	if next == nil {
-		o := Outcome{Rule: d.Rule, Profile: d.Profile.Name, Posture: sessions.Unknown.String()}
-		if old != nil {
-			o.Posture = old.Posture.Status.String()
-		}
-		w.refused[e.Session] = o
+		w.refused[e.Session] = Refused(&d)
 		return
 	}
 	delete(w.refused, e.Session)

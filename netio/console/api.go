@@ -172,6 +172,26 @@ func (h *handler) getReport(w http.ResponseWriter, r *http.Request) error {
 	return out.end(h.source.Report(r.Context(), want, out.row))
 }
 
+func (h *handler) getFolded(w http.ResponseWriter, r *http.Request) error {
+	if p := newQuery(r).done(); p != nil {
+		return p
+	}
+	out := h.lines(w, r)
+	defer out.stop()
+	return out.end(h.source.Folded(r.Context(), r.PathValue("id"), out.row))
+}
+
+func (h *handler) getShadow(w http.ResponseWriter, r *http.Request) error {
+	if p := newQuery(r).done(); p != nil {
+		return p
+	}
+	row, ok := h.source.Shadow()
+	if !ok {
+		return &report.Problem{Status: http.StatusNotFound, Code: "no-shadow", Detail: "no configuration is tried in the shadow: see shadow.file"}
+	}
+	return writeRow(w, row)
+}
+
 func writeRow(w http.ResponseWriter, row Row) error {
 	b, err := json.Marshal(row)
 	if err != nil {
@@ -206,17 +226,34 @@ func (h *handler) postDisconnect(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *handler) postExplain(w http.ResponseWriter, r *http.Request) error {
+	body, err := bodyOf(w, r)
+	if err != nil {
+		return err
+	}
+	return h.verb(w, r, "explain", "", func(ctx context.Context) (Row, error) { return h.operator.Explain(ctx, body) })
+}
+
+func (h *handler) postReload(w http.ResponseWriter, r *http.Request) error {
+	body, err := bodyOf(w, r)
+	if err != nil {
+		return err
+	}
+	return h.verb(w, r, "reload", string(body), func(ctx context.Context) (Row, error) { return h.operator.Reload(ctx, body) })
+}
+
+// bodyOf is the JSON that came with a verb.
+func bodyOf(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyBytesMax))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return &report.Problem{Status: http.StatusRequestEntityTooLarge, Code: report.CodeTooLarge, Detail: "the facts to explain are too large"}
+		return nil, &report.Problem{Status: http.StatusRequestEntityTooLarge, Code: report.CodeTooLarge, Detail: "what was sent is too large"}
 	case err != nil:
-		return err
+		return nil, err
 	case !json.Valid(body):
-		return &report.Problem{Status: http.StatusBadRequest, Code: report.CodeMalformed, Detail: "the body is not JSON"}
+		return nil, &report.Problem{Status: http.StatusBadRequest, Code: report.CodeMalformed, Detail: "the body is not JSON"}
 	}
-	return h.verb(w, r, "explain", "", func(ctx context.Context) (Row, error) { return h.operator.Explain(ctx, body) })
+	return body, nil
 }
 
 func (h *handler) postTest(w http.ResponseWriter, r *http.Request) error {

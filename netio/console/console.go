@@ -8,9 +8,12 @@
 //	GET  /api/v1/counters            yes                   yes
 //	GET  /api/v1/sessions[/ID]       yes                   yes
 //	GET  /api/v1/livelog[/stream]    yes                   yes
+//	GET  /api/v1/livelog/folded/ID   yes                   yes
+//	GET  /api/v1/shadow              yes                   yes
 //	GET  /api/v1/reports/KIND        yes                   yes
 //	POST /api/v1/coa/VERB/NAME       -                     yes
 //	POST /api/v1/explain             -                     yes
+//	POST /api/v1/reload              -                     yes
 //
 // A list is JSON lines: one object a line, keys in snake_case, times RFC 3339 in UTC,
 // durations in seconds. A refusal is a report.Problem. What the pages need of a row
@@ -68,6 +71,11 @@ type Source interface {
 	// the newest limit of them. With follow it then waits for further rows until ctx ends.
 	// Rows that were overwritten before they could be read are told by a Missed row.
 	LiveLog(ctx context.Context, after uint64, limit int, follow bool, f *Filter, emit func(number uint64, row Row) error) error
+	// Folded emits the rows that those with this fold_id stand for, oldest first, as far
+	// as they are kept.
+	Folded(ctx context.Context, id string, emit func(Row) error) error
+	// Shadow is what a configuration that is tried beside the one in force found.
+	Shadow() (Row, bool)
 	// Report emits the lines of a posture report, newest first.
 	Report(ctx context.Context, q ReportQuery, emit func(Row) error) error
 }
@@ -79,6 +87,8 @@ type Operator interface {
 	Disconnect(ctx context.Context, sessionID string) (Row, error)
 	// TestNAS rehearses a change of authorization with a NAS and emits each step.
 	TestNAS(ctx context.Context, nas string, emit func(Row) error) error
+	// Reload brings the configuration into force, or says what that would change.
+	Reload(ctx context.Context, request json.RawMessage) (Row, error)
 	// Explain says which rule applies to a session or to facts, and why.
 	Explain(ctx context.Context, request json.RawMessage) (Row, error)
 }

@@ -93,7 +93,7 @@ func TestNotThere(t *testing.T) {
 	s, _ := openConsole(t, newFake())
 	for path, want := range map[string]int{
 		"/nothing": 404, "/sessions/unknown": 404, "/reports/other": 404, "/static/..%2fconsole.go": 404, "/static/other.css": 404,
-		"/api/v1/nothing": 404, "/api/v1/sessions/unknown": 404, "/api/v1/reports/other": 404,
+		"/api/v1/nothing": 404, "/api/v1/sessions/unknown": 404, "/api/v1/reports/other": 404, "/api/v1/livelog/folded/8": 404, "/api/v1/reload": 404,
 		"/?colour=red": 400, "/?limit=501": 400, "/?limit=x": 400, "/sessions?identity=a&identity=b": 400,
 		"/api/v1/sessions?indentity=cisco": 400, "/api/v1/reports/condition?since=yesterday": 400, "/api/v1/livelog?limit=10001": 400,
 		"/api/v1/livelog?follow=maybe": 400, "/api/v1/sessions?text=" + strings.Repeat("x", 257): 400, "/api/v1/sessions?%zz": 400,
@@ -230,6 +230,8 @@ func TestClientReadsLists(t *testing.T) {
 		{"/api/v1/reports/condition", url.Values{"since": {"1m"}}, nil},
 		{"/api/v1/reports/condition", url.Values{"since": {"2016-03-11T16:05:00Z"}}, []string{`USB_Check`}},
 		{"/api/v1/reports/detail", url.Values{"since": {"2016-03-11"}, "decision_id": {"01535d1a-0000002a"}}, []string{`"USB_Block"`}},
+		{"/api/v1/livelog/folded/7", nil, []string{`wrong password`}},
+		{"/api/v1/shadow", nil, []string{`"decisions":3`}},
 		{"/api/v1/counters", nil, []string{`"radius_drops":6`}},
 	} {
 		var got []string
@@ -261,6 +263,7 @@ func TestVerbsOnTheSocket(t *testing.T) {
 		{"/api/v1/coa/disconnect/0a:b c", "", "disconnect 0a:b c"},
 		{"/api/v1/coa/test/BSNS-ASA5515-11", "", "test BSNS-ASA5515-11 answered"},
 		{"/api/v1/explain", `{"session_id":"x"}`, `explain {"session_id":"x"}`},
+		{"/api/v1/reload", `{"force":true}`, `reload {"force":true}`},
 	} {
 		if err := client.Post(t.Context(), c.path, json.RawMessage(c.body), rows(&got)); err != nil {
 			t.Errorf("%s: %v", c.path, err)
@@ -269,8 +272,8 @@ func TestVerbsOnTheSocket(t *testing.T) {
 			t.Errorf("%s: did %q, want %q", c.path, last, c.want)
 		}
 	}
-	if len(got) != 5 {
-		t.Errorf("%d rows, want 5 (a test has two)", len(got))
+	if len(got) != 6 {
+		t.Errorf("%d rows, want 6 (a test has two)", len(got))
 	}
 	f.fail = errBusy
 	var p *report.Problem

@@ -203,6 +203,23 @@ func (f *fake) TestNAS(ctx context.Context, nas string, emit func(Row) error) er
 	return nil
 }
 
+func (f *fake) Folded(_ context.Context, id string, emit func(Row) error) error {
+	if id != "7" {
+		return &report.Problem{Status: 404, Code: "unknown-fold"}
+	}
+	return emit(f.log[1])
+}
+
+func (f *fake) Shadow() (Row, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return object{"decisions": 3}, f.fail == nil
+}
+
+func (f *fake) Reload(ctx context.Context, request json.RawMessage) (Row, error) {
+	return f.verb(ctx, "reload "+string(request))
+}
+
 func (f *fake) Explain(ctx context.Context, request json.RawMessage) (Row, error) {
 	return f.verb(ctx, "explain "+string(request))
 }

@@ -60,7 +60,10 @@ func (h *handler) api(mux *http.ServeMux) {
 		"GET /api/v1/livelog":        h.getLiveLog,
 		"GET /api/v1/livelog/stream": h.getStream,
 		"GET /api/v1/reports/{kind}": h.getReport,
-		"/api/":                      noSuchThing,
+		"GET /api/v1/shadow":         h.getShadow,
+
+		"GET /api/v1/livelog/folded/{id}": h.getFolded,
+		"/api/":                           noSuchThing,
 	} {
 		mux.Handle(pattern, h.problems(a))
 	}
@@ -75,6 +78,7 @@ func (h *handler) control() http.Handler {
 		"POST /api/v1/coa/disconnect/{id}": h.postDisconnect,
 		"POST /api/v1/coa/test/{nas}":      h.postTest,
 		"POST /api/v1/explain":             h.postExplain,
+		"POST /api/v1/reload":              h.postReload,
 		"/":                                noSuchThing,
 	} {
 		mux.Handle(pattern, h.problems(a))

@@ -21,6 +21,7 @@ func (l *loader) check() {
 	l.checkPortal()
 	l.checkSessions()
 	l.checkSteps()
+	l.checkReload()
 }
 
 // at is where the value of path stands, or else where it would.
@@ -29,6 +30,13 @@ func (l *loader) at(path string, or Pos) Pos {
 		return pos
 	}
 	return or
+}
+
+func (l *loader) checkReload() {
+	r := &l.config.Reload
+	if _, ok := r.Limit(0); !ok && r.Most.Value != "" {
+		l.fault(r.Most.Pos, "reload.most-changed", fmt.Sprintf("%q is neither a number of sessions nor a share of them", r.Most.Value), "such as 100, or 5%")
+	}
 }
 
 func (l *loader) checkAppliance() {

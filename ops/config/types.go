@@ -25,6 +25,8 @@ type Config struct {
 	Authorization Authorization `key:"authorization"`
 	Portal        Portal        `key:"portal"`
 	Records       Records       `key:"records"`
+	Reload        Reload        `key:"reload"`
+	Shadow        Shadow        `key:"shadow"`
 	Sessions      Sessions      `key:"sessions"`
 	Drain         time.Duration `key:"drain" default:"10s" range:"0s..10m"` // the longest a stop may take
 	Log           Log           `key:"log"`
@@ -134,12 +136,6 @@ type Portal struct {
 	Key            Path          `key:"key"`
 	Name           Text          `key:"name"`                                         // host in the redirect URL; empty: appliance.name
 	TicketLifetime time.Duration `key:"ticket-lifetime" default:"1h" range:"1m..24h"` // of the single-use ticket in the redirect URL
-}
-
-// Records bounds what is kept of the past.
-type Records struct {
-	Keep    time.Duration `key:"keep" default:"30d" range:"1h..3650d"`          // posture reports on disk
-	Livelog int           `key:"livelog" default:"10000" range:"100..10000000"` // rows in memory
 }
 
 // Sessions bounds the session table and says when silence ends a session.
