@@ -32,6 +32,7 @@ func (x *Scratch) Decode(record []byte, dict *Dictionary) (*Session, error) {
 	d.posture(&s.Posture, bits)
 	d.binding(&s.Posture.Binding, bits, s)
 	d.rest(s, bits)
+	d.more(s, bits&bitMore != 0)
 	if d.bad || s.ID == "" || d.at != len(record) {
 		return nil, fmt.Errorf("%w: damaged at octet %d of %d", errRecord, d.at, len(record))
 	}

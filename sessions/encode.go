@@ -90,6 +90,7 @@ const (
 	bitChanges // number
 	bitChange  // narrow kind, epoch, serial, time, wide reason, grant
 	bitSettled // serial, narrow kind, profile, outcome, time or 2 and zeros, cause, attempts
+	bitMore    // number: the bits below; then what they announce
 )
 
 // epoch2020 makes times short until they are far from it.
@@ -137,6 +138,10 @@ func AppendRecord(b []byte, s *Session, dict *Dictionary) []byte {
 	if s.Settled != (Settled{}) {
 		e.bits |= bitSettled
 		e.settled(&s.Settled)
+	}
+	if more := moreOf(s); more != 0 {
+		e.bits |= bitMore
+		e.more(s, more)
 	}
 	binary.LittleEndian.PutUint64(e.b[at:], e.bits)
 	return e.b

@@ -157,6 +157,28 @@ func (t *Table) ByStation(station string) []*Session {
 	})
 }
 
+// OfStation walks the live sessions with the Calling-Station-Id or endpoint MAC, in any usual
+// spelling of a MAC, and the ended ones that another may rest on; each into the same
+// Scratch. Any goroutine.
+func (t *Table) OfStation(station string, into *Scratch) iter.Seq[*Session] {
+	return func(yield func(*Session) bool) {
+		var room [64]byte
+		want := AppendCanonicalStation(room[:0], bytesOf(station))
+		is := func(other string) bool {
+			var room [64]byte
+			return other != "" && string(AppendCanonicalStation(room[:0], bytesOf(other))) == string(want)
+		}
+		found := t.station.all(t.stationKey(textOf(want)), nil)
+		slices.Sort(found)
+		for _, n := range slices.Compact(found) {
+			s := t.loadEntry(n, into)
+			if s != nil && (is(s.CallingStationID) || slices.ContainsFunc(s.MACs, is)) && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
 // ByUser returns the live sessions with the User-Name, exactly as the record has it.
 func (t *Table) ByUser(name string) []*Session {
 	return t.collect(t.user, t.textKey(name), func(s *Session) bool { return s.UserName == name })

@@ -20,6 +20,11 @@ func (t *Table) keysOf(s *Session) (k keySet) {
 		k.acct = t.acctKey(s.NASAddress, s.AcctSessionID)
 	}
 	if !s.Live() {
+		if s.Lends() {
+			if mac := s.MAC(); mac != "" {
+				k.calling = t.stationKey(mac)
+			}
+		}
 		return k
 	}
 	if s.UserName != "" {

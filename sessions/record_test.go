@@ -86,8 +86,10 @@ func vpnSession(n int) *Session {
 		FramedIP: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), MACs: []string{mac}, OS: "windows", CoAPush: true,
 		Started: at, Changed: report, LastSeen: report,
 		Accounting: Accounting{Started: after(0), LastEvent: after(time.Minute), SessionTime: 60, InOctets: 812345, OutOctets: 91234567, InPackets: 9123, OutPackets: 71234},
-		Posture: Posture{Status: Compliant, Since: report, ReportAt: report, ValidUntil: report.Add(90 * time.Second), DecisionID: decision,
-			Agent: "sallyport-agent 1.0", Binding: Binding{Assurance: Ticket, Key: key, Nonce: nonce, Seq: 2, ReportHash: hash,
+		OSVersion:  "10.0.19045", Hostname: fmt.Sprintf("PC-%06d", n), Domain: "example.com",
+		Posture: Posture{Status: Compliant, Judged: Compliant, Since: report, ReportAt: report, ValidUntil: report.Add(90 * time.Second), DecisionID: decision,
+			Clocks: Clocks{ReportBy: report.Add(90 * time.Second)}, Facts: Facts{Storage: "none"},
+			Agent: "sallyport-agent 1.0", AgentKind: "agent", Binding: Binding{Assurance: Ticket, Key: key, Nonce: nonce, Seq: 2, ReportHash: hash,
 				Answer: answerOf(id, decision, nonce, 3), TicketSerial: 1, TicketMade: at, TicketUsed: 1}},
 		Grant: grant, Changes: 1, Settled: Settled{Serial: 1, Kind: ChangePush, Profile: "PermitAccess", At: after(21 * time.Second), Outcome: "ack", Attempts: 1},
 	}
@@ -115,7 +117,7 @@ func mabSession(n int) *Session {
 		Method: "mab", Authenticated: true, FramedIP: netip.AddrFrom4([4]byte{10, 129, byte(n >> 8), byte(n)}), MACs: []string{mac},
 		Started: at, Changed: at, LastSeen: at.Add(time.Hour),
 		Accounting: Accounting{Started: at, LastEvent: at.Add(time.Hour), SessionTime: 3600, InOctets: 123456, OutOctets: 654321, InPackets: 1234, OutPackets: 2345},
-		Posture:    Posture{Status: NotApplicable, Since: at},
+		Posture:    Posture{Status: NotApplicable, Judged: NotApplicable, Since: at},
 		Grant:      Grant{"Printers", "Printers_MAB", 0xfedcba0987654321, "VLAN 30"},
 	}
 }
@@ -309,6 +311,8 @@ func loginSession(n int) *Session {
 	s := vpnSession(n)
 	s.Version, s.Epoch, s.Settled, s.Accounting = 1, 1, Settled{}, Accounting{}
 	s.Changed, s.LastSeen, s.AcctSessionID, s.FramedIP = s.Started, s.Started, "", netip.Addr{}
-	s.Posture = Posture{Status: Pending, Since: s.Started, ValidUntil: s.Started.Add(time.Minute), Binding: Binding{TicketSerial: 1, TicketMade: s.Started}}
+	s.OSVersion, s.Hostname, s.Domain = "", "", ""
+	alarm := s.Started.Add(time.Minute)
+	s.Posture = Posture{Status: Pending, Judged: Pending, Since: s.Started, ValidUntil: alarm, Clocks: Clocks{PendingBy: alarm}, Binding: Binding{TicketSerial: 1, TicketMade: s.Started}}
 	return s
 }

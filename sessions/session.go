@@ -131,7 +131,10 @@ type Session struct {
 	FramedIPv6       netip.Addr
 	MACs             []string // endpoint's, as the NAS tells: aa:bb:cc:dd:ee:ff
 	OS               string   // windows, linux, macos: from the NAS first, then from the agent
-	CoAPush          bool     // the NAS announced coa-push=true
+	OSVersion        string   // as the agent tells, as are the two below
+	Hostname         string
+	Domain           string
+	CoAPush          bool // the NAS announced coa-push=true
 
 	Started  time.Time // first seen
 	Changed  time.Time // last change of this record
@@ -162,15 +165,70 @@ type Accounting struct {
 
 // Posture is what is known of the endpoint's health and who may report it.
 type Posture struct {
-	Status     PostureStatus
-	Since      time.Time // of Status
-	ReportAt   time.Time // last report that was judged
-	ValidUntil time.Time // when silence turns into an event; zero: never
-	DecisionID string    // of the decision that set Status
-	Failed     []string  // failed conditions, for tables
-	Message    string    // for the person at the endpoint, of the last report
-	Agent      string    // name and version
+	Status     PostureStatus // decides about access
+	Judged     PostureStatus // what the last report came to; another than Status in grace
+	Continued  bool          // a reassessment found it failing, and lets it be
+	Logoff     bool          // the session is to end; a NAS that does not take the disconnect is told again
+	Leased     bool          // of an ended session: a later one rests on its assessment now
+	Since      time.Time     // of Status
+	ReportAt   time.Time     // last report that was judged
+	ValidUntil time.Time     // the first of the clocks; zero: none runs
+	Clocks
+	DecisionID string   // of the decision that set Status
+	Failed     []string // failed conditions, for tables
+	Message    string   // for the person at the endpoint, of the last report
+	Agent      string   // name and version
+	AgentKind  string   // agent, temporal; empty: not told
+	Facts      Facts    // of the last report
 	Binding    Binding
+}
+
+// InGrace says whether access is kept although the last report failed.
+func (p *Posture) InGrace() bool { return p.Status == Compliant && p.Judged == NonCompliant }
+
+// Clocks are the moments at which something happens to a session without any event from
+// outside. A zero one does not run.
+type Clocks struct {
+	PendingBy  time.Time `json:"pending_by,omitzero"`  // no agent came
+	LeaseUntil time.Time `json:"lease_until,omitzero"` // an earlier assessment is believed
+	GraceUntil time.Time `json:"grace_until,omitzero"` // access is kept
+	RemedyBy   time.Time `json:"remedy_by,omitzero"`   // time to become healthy
+	ReassessAt time.Time `json:"reassess_at,omitzero"` // the agent is asked
+	AnswerBy   time.Time `json:"answer_by,omitzero"`   // and answers
+	ReportBy   time.Time `json:"report_by,omitzero"`   // the agent speaks
+}
+
+// All are the clocks in the order of their fields, which is the one in which those that
+// run out at one moment are looked at.
+func (c *Clocks) All() [7]time.Time {
+	return [...]time.Time{c.PendingBy, c.LeaseUntil, c.GraceUntil, c.RemedyBy, c.ReassessAt, c.AnswerBy, c.ReportBy}
+}
+
+// First is the clock that runs out first; zero when none runs.
+func (c *Clocks) First() (first time.Time) {
+	for _, at := range c.All() {
+		if first.IsZero() || !at.IsZero() && at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// Same says whether two sets of clocks run out at the same moments.
+func (c *Clocks) Same(other *Clocks) bool {
+	a, b := c.All(), other.All()
+	for i := range a {
+		if !a[i].Equal(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Facts is what the last report said, in a word each out of few. Nobody told what is
+// empty.
+type Facts struct {
+	Storage, Firewall, AntiMalware, Encryption, Updates string
 }
 
 // Binding says which device key may report for a session, and what it reported last.
@@ -225,6 +283,20 @@ type Settled struct {
 
 // Live says whether the session has not ended.
 func (s *Session) Live() bool { return s.Ended.IsZero() }
+
+// MAC is the endpoint's, empty when the NAS tells none.
+func (s *Session) MAC() string {
+	if len(s.MACs) > 0 {
+		return s.MACs[0]
+	}
+	return macStation(s.CallingStationID)
+}
+
+// Lends says whether a later session may rest on what the last report of this one came to.
+func (s *Session) Lends() bool {
+	p := &s.Posture
+	return s.Authenticated && p.Status == Compliant && p.Judged == Compliant && !p.Leased && !p.ReportAt.IsZero()
+}
 
 // EndpointID is what operators call the endpoint by: its MAC when the NAS tells one,
 // else its Calling-Station-Id.

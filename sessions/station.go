@@ -20,6 +20,18 @@ func CanonicalStation(raw string) string {
 	return string(canonical)
 }
 
+// macStation is CanonicalStation of a MAC, empty for anything else.
+func macStation(raw string) string {
+	for _, form := range stationForms {
+		if len(raw) == form.length {
+			if mac, ok := macOctets(bytesOf(raw), form.group, form.separators); ok {
+				return string(appendSpelled(nil, formMAC, mac[:]))
+			}
+		}
+	}
+	return ""
+}
+
 // AppendCanonicalStation appends CanonicalStation of raw to dst. It allocates nothing,
 // unless raw is longer than any address and not ASCII.
 func AppendCanonicalStation(dst, raw []byte) []byte {

@@ -40,6 +40,7 @@ func (r *row) read(b []byte) (*sessions.Session, error) {
 	if r.session.ID == "" {
 		return nil, errors.New("session record without an audit-session-id")
 	}
+	r.session.Posture.Imply()
 	return &r.session, nil
 }
 

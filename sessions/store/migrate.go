@@ -8,7 +8,7 @@ import (
 // migrateRows is how many rows of format 1 become one group.
 const migrateRows = 512
 
-// migrate makes a new journal, or what is left of format 1, into this format. First the
+// migrate makes a new journal, one of format 2, or what is left of format 1, into this format. First the
 // number of the format, so that an older release does not take half of the sessions for
 // all of them; then the rows, each group in the same commit with the deletion of its
 // rows: whenever it is broken off, the next Open goes on where it was.
@@ -26,7 +26,7 @@ func (s *Store) migrate(d *disk, format int) error {
 	for {
 		n, err := s.migrateSome(d, r)
 		if err != nil {
-			return fmt.Errorf("state directory %s, from format 1 to %d: %w", s.dir, Format, err)
+			return fmt.Errorf("state directory %s, from format %d to %d: %w", s.dir, formatRows, Format, err)
 		}
 		if n == 0 {
 			break
@@ -34,7 +34,7 @@ func (s *Store) migrate(d *disk, format int) error {
 		moved += n
 	}
 	if moved > 0 {
-		s.log.Info("the journal was brought from an older format to this one", "from", 1, "to", Format, "sessions", moved)
+		s.log.Info("the journal was brought from an older format to this one", "from", formatRows, "to", Format, "sessions", moved)
 	}
 	return nil
 }

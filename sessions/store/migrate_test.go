@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,6 +40,7 @@ func oldRows(t testing.TB) (rows []oldRow) {
 		if err := json.Unmarshal(lines.Bytes(), &r.session); err != nil {
 			t.Fatal(err)
 		}
+		r.session.Posture.Imply()
 		lines.Scan()
 		if r.row, err = hex.DecodeString(lines.Text()); err != nil {
 			t.Fatal(err)
@@ -101,7 +103,7 @@ func TestFormatOneIsMigrated(t *testing.T) {
 		if n := len(listReports(t, s)); n != 1 {
 			t.Fatalf("%d reports", n)
 		}
-		if v, err := s.disk.Load().get(keyFormat); err != nil || string(v) != "2" {
+		if v, err := s.disk.Load().get(keyFormat); err != nil || string(v) != strconv.Itoa(Format) {
 			t.Fatalf("format %q %v", v, err)
 		}
 		if err := s.Close(); err != nil {
@@ -135,6 +137,42 @@ func TestFormatOneIsMigrated(t *testing.T) {
 	}
 	compare(disk)
 	compare(disk)
+}
+
+// TestFormatTwoIsTakenOver: its records are read as they are, looked at without a change,
+// and the first start leaves a directory that an older release refuses.
+func TestFormatTwoIsTakenOver(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	s := open(t, disk)
+	want := map[sessions.ID]*sessions.Session{}
+	for _, r := range oldRows(t) {
+		want[r.session.ID] = &r.session
+		if err := commit(t, s, func(b *Batch) error { return b.Put(&r.session) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.disk.Load().db.Set([]byte(keyFormat), []byte("2"), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, look := range []bool{true, false, true} {
+		s, err := Open("state", Options{FS: disk, Look: look})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := loaded(t, s); !reflect.DeepEqual(got, want) {
+			t.Fatalf("look %v: %d sessions, want %d", look, len(got), len(want))
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := open(t, disk.CrashClone(vfs.CrashCloneCfg{}))
+	if v, err := after.disk.Load().get(keyFormat); err != nil || string(v) != strconv.Itoa(Format) {
+		t.Fatalf("format %q %v", v, err)
+	}
 }
 
 // TestDamagedRowStopsTheMigration, and names the row.

@@ -48,8 +48,13 @@ import (
 )
 
 // Format is the number of the format that this package writes. Format 1, a row for each
-// session, is made into this one when it is opened.
-const Format = 2
+// session, is made into this one when it is opened. Format 2 had records without the
+// second set of bits; they are read as they are, and an older release must not take a
+// directory that may hold others.
+const (
+	Format     = 3
+	formatRows = 1 // the last one that has to be rewritten
+)
 
 // Errors of Open and Commit. ErrBroken wraps the fault that ended one life of the
 // journal; Maintain begins another.
@@ -82,7 +87,7 @@ type Options struct {
 	FreeMin uint64 // 0: FreeMin; octets
 	Logger  *slog.Logger
 	Journal int64 // octets of groups from which on pages are written; 0: 64 MiB
-	Look    bool  // only to look: an older format is refused with ErrOlder and not brought to this one
+	Look    bool  // only to look: a format that cannot be read as it is is refused with ErrOlder, and none is brought to this one
 }
 
 // Store is an open journal. One goroutine commits and maintains, the committer; any
@@ -156,7 +161,7 @@ func (s *Store) read(d *disk, look bool) error {
 	if err != nil {
 		return err
 	}
-	if look && format < Format {
+	if look && format <= formatRows {
 		return fmt.Errorf("%w: %s has format %d", ErrOlder, s.dir, format)
 	}
 	seed, err := s.readSeed(d)
@@ -182,6 +187,9 @@ func (s *Store) read(d *disk, look bool) error {
 		return err
 	}
 	s.last.Store(last)
+	if look {
+		return nil
+	}
 	return s.migrate(d, format)
 }
 

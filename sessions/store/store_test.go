@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -144,7 +145,7 @@ func TestDirectoryInUse(t *testing.T) {
 }
 
 func TestNewerFormatIsRefused(t *testing.T) {
-	for value, want := range map[string]error{"3": ErrNewer, "x": ErrFormat, "0": ErrFormat} {
+	for value, want := range map[string]error{strconv.Itoa(Format + 1): ErrNewer, "x": ErrFormat, "0": ErrFormat} {
 		disk := vfs.NewMem()
 		s := open(t, disk)
 		if err := s.disk.Load().db.Set([]byte(keyFormat), []byte(value), pebble.Sync); err != nil {
