@@ -237,6 +237,7 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 	if ev.in.Method == methodAuthorizeOnly {
 		ev.in.Groups, ev.in.Method = old.Groups, old.Method
 	}
+	earlier := c.lease(now, &ev.in, old, &ev.q.snap.Rules)
 	ev.next, ev.decision = step.LoginInto(&f.next, now, old, &ev.in, &ev.q.snap.Rules)
 	if ev.next == nil {
 		ev.refused = ev.q.say("the profile ", ev.decision.Profile.Name, " of rule ", ev.decision.Rule, " rejects")
@@ -245,6 +246,7 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 	}
 	if ev.fault = c.e.acceptReply(ev.q, ev.next, ev.decision.Profile); ev.fault == nil {
 		c.lend(old, ev.next)
+		c.handOver(now, earlier)
 	}
 }
 

@@ -74,6 +74,7 @@ type core struct {
 	reports     []postureRow
 	frames      []*frame
 	framed      int // frames in use
+	earlier     sessions.Scratch
 	answers     []*request
 	updates     []sessions.Update
 	sums        radius.Batch

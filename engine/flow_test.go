@@ -403,12 +403,12 @@ func TestLongPoll(t *testing.T) {
 	if _, err := api.Events(ctx, audit, 0); code(err) != report.CodeSessionEnded {
 		t.Fatal(err)
 	}
-	if ev := r.e.hub.wait(ctx, "x", 99); ev.Events[0].Kind != report.EventRecheck {
+	if ev := r.e.hub.wait(ctx, "x", 99, false); ev.Events[0].Kind != report.EventRecheck {
 		t.Fatal("an agent that knows more than we do is not asked to report again")
 	}
 	short, stop := context.WithCancel(ctx)
 	stop()
-	if ev := r.e.hub.wait(short, "y", 0); len(ev.Events) != 0 {
+	if ev := r.e.hub.wait(short, "y", 0, false); len(ev.Events) != 0 {
 		t.Fatal(ev)
 	}
 }

@@ -76,13 +76,17 @@ func (h *hub) forget(id sessions.ID) {
 }
 
 // wait returns the events after after, or none when ctx ended first. An agent that
-// knows of more than there was, since we restarted, is told to report again.
-func (h *hub) wait(ctx context.Context, id sessions.ID, after uint64) *report.Events {
+// knows of more than there was, since we restarted, is told to report again, and so is one
+// that was not here when it was asked.
+func (h *hub) wait(ctx context.Context, id sessions.ID, after uint64, asked bool) *report.Events {
 	h.mu.Lock()
 	m := h.byID[id]
 	if m == nil {
 		m = &mailbox{wake: make(chan struct{})}
 		h.byID[id] = m
+		if asked {
+			m.put(report.Event{Kind: report.EventRecheck})
+		}
 	}
 	m.waiting++
 	defer func() {

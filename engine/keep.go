@@ -23,9 +23,12 @@ func keepSession(s *sessions.Session) *sessions.Session {
 	}
 	keepTexts(&out.AuditSessionID, &out.NAS, &out.NASIdentifier, &out.NASPortID, &out.AcctSessionID,
 		&out.CallingStationID, &out.CalledStationID, &out.TunnelGroup, &out.UserName, &out.Method, &out.OS, &out.EndCause,
-		&out.Posture.DecisionID, &out.Posture.Message, &out.Posture.Agent, &out.Posture.Binding.Nonce,
+		&out.OSVersion, &out.Hostname, &out.Domain,
+		&out.Posture.DecisionID, &out.Posture.Message, &out.Posture.Agent, &out.Posture.AgentKind, &out.Posture.Binding.Nonce,
 		&out.Settled.Kind, &out.Settled.Profile, &out.Settled.Outcome)
 	keepGrant(&out.Grant)
+	f := &out.Posture.Facts
+	keepTexts(&f.Storage, &f.Firewall, &f.AntiMalware, &f.Encryption, &f.Updates)
 	for _, list := range []*[]string{&out.Groups, &out.MACs, &out.Posture.Failed} {
 		*list = slices.Clone(*list)
 		for i := range *list {

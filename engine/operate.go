@@ -59,9 +59,7 @@ func (s source) Session(id string) (console.Row, bool) {
 	if x == nil {
 		return nil, false
 	}
-	v := ViewSession(x)
-	v.Timeline = s.e.timeline(x.ID)
-	return v, true
+	return s.e.viewWhole(x), true
 }
 
 // LiveLog emits rows, and with follow goes on as decisions are made.

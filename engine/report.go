@@ -84,7 +84,7 @@ func (a *PostureAPI) Events(ctx context.Context, sessionID string, after uint64)
 	if !s.Live() {
 		return nil, problem(http.StatusGone, report.CodeSessionEnded, "the session ended: "+s.EndCause)
 	}
-	return a.e.hub.wait(ctx, s.ID, after), nil
+	return a.e.hub.wait(ctx, s.ID, after, step.Asked(s)), nil
 }
 
 func (e *Engine) session(id string) *sessions.Session {
@@ -302,6 +302,11 @@ func postureRecord(now time.Time, snap snapshot, ev *reportEvent) *record.Postur
 	}
 	if r.Trigger == report.TriggerEvent {
 		p.Message = record.PostureEventMessage
+	}
+	in := posture.Input{Session: step.Input(s, now, &snap.Rules)}
+	if again := snap.Posture.Reassessment(&in); again.Interval > 0 {
+		p.PRAEnforced, p.PRAAction = true, again.Action
+		p.PRAInterval, p.PRAGrace = int(again.Interval/time.Second), int(again.Grace/time.Second)
 	}
 	if p.Location == "" {
 		p.Location = "All Locations"

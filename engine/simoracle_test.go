@@ -98,6 +98,9 @@ func (o *simOracle) lookLive(s *sessions.Session, x *simSession) {
 	if p.Status == sessions.Pending && p.ValidUntil.IsZero() && now.Sub(p.Since) < rules.PendingAlarm-time.Minute && now.After(p.Since) && w.skew == 0 {
 		w.failf("pending: %s has no timer: %+v", s.ID, s)
 	}
+	if p.Status == sessions.Pending && p.PendingBy.IsZero() && now.After(p.Since) && now.Sub(p.Since) < rules.PendingAlarm-time.Minute && w.skew == 0 || !p.ValidUntil.Equal(p.First()) {
+		w.failf("pending: the clocks of %s do not agree: %+v", s.ID, p)
+	}
 	if x == nil {
 		if o.begun(s) {
 			return

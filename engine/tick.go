@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"time"
 
+	"sallyport/engine/posture"
 	"sallyport/engine/record"
 	"sallyport/engine/step"
+	"sallyport/netio/report"
 	"sallyport/sessions"
 )
 
@@ -59,10 +61,10 @@ func (e *Engine) clockSet(now time.Time, by time.Duration) {
 
 // expireEvent: time has something to do for a session.
 type expireEvent struct {
-	id     sessions.ID
-	before *sessions.Session
-	after  *sessions.Session
-	what   string
+	id       sessions.ID
+	before   *sessions.Session
+	after    *sessions.Session
+	happened []posture.Happening
 }
 
 func (ev *expireEvent) step(c *core, now time.Time) {
@@ -71,7 +73,7 @@ func (ev *expireEvent) step(c *core, now time.Time) {
 		return
 	}
 	rules := &c.e.snapshot().Rules
-	ev.after, ev.what = step.Expire(now, ev.before, rules)
+	ev.after, ev.happened = step.Expire(now, ev.before, rules)
 	switch {
 	case ev.after == nil:
 		c.forget(ev.id)
@@ -82,14 +84,31 @@ func (ev *expireEvent) step(c *core, now time.Time) {
 	}
 }
 
+// expireRows say how the live log shows what happened: the others are alarms.
 var expireRows = map[string]struct {
-	kind    record.Kind
-	details string
+	kind   record.Kind
+	status string
 }{
-	step.ExpiredPending: {record.KindAlarm, "The endpoint was redirected and no agent has reported"},
-	step.ExpiredAgent:   {record.KindAlarm, "The agent fell silent"},
-	step.ExpiredLimit:   {record.KindSession, "The session is as long, or as idle, as it may be"},
-	step.ExpiredPurge:   {record.KindSession, "Session closed without a Stop of the NAS"},
+	step.ExpiredLimit:         {record.KindSession, record.Session},
+	step.ExpiredPurge:         {record.KindSession, record.Session},
+	posture.HappenedAgentless: {record.KindPosture, record.Session},
+	posture.HappenedLease:     {record.KindPosture, record.Session},
+	posture.HappenedReassess:  {record.KindPosture, record.Session},
+}
+
+// expireDetails are the words of a row; what happened in words is its reason.
+var expireDetails = map[string]string{
+	step.ExpiredRetry:          "A change that the NAS did not take",
+	step.ExpiredPurge:          "Session closed without a Stop of the NAS",
+	step.ExpiredLimit:          "The session is as long, or as idle, as it may be",
+	posture.HappenedPending:    "The endpoint was redirected and no agent has reported",
+	posture.HappenedAgentless:  "The endpoint has no agent",
+	posture.HappenedLease:      "The lease is over",
+	posture.HappenedGrace:      "The grace period is over",
+	posture.HappenedRemedy:     "The time for remediation is over",
+	posture.HappenedReassess:   "The agent is asked to report again",
+	posture.HappenedUnanswered: "The agent did not answer the reassessment",
+	posture.HappenedLost:       "The agent fell silent",
 }
 
 func (ev *expireEvent) done(c *core, err error) {
@@ -101,14 +120,28 @@ func (ev *expireEvent) done(c *core, err error) {
 		c.table.Schedule(ev.id, c.e.clock.Now().Add(time.Second))
 		return
 	}
-	row, ok := expireRows[ev.what]
+	for _, h := range ev.happened {
+		if h.Do == posture.DoRecheck {
+			c.e.hub.send(ev.id, report.Event{Kind: report.EventRecheck, Message: h.Words})
+		}
+		ev.row(c.e, &h)
+	}
+}
+
+// row shows one thing that time did.
+func (ev *expireEvent) row(e *Engine, h *posture.Happening) {
+	if ev.after == nil {
+		return // forgotten: it was shown when it ended
+	}
+	row, ok := expireRows[h.What]
 	if !ok {
+		row.kind, row.status = record.KindAlarm, record.Failed
+	}
+	d := e.row(ev.after, row.kind, row.status, expireDetails[h.What])
+	d.Reason = h.Words
+	if h.What == step.ExpiredRetry {
+		e.suppress.add(e.clock.Now(), d) // a NAS that is away is away for many, and for long
 		return
 	}
-	d := c.e.row(ev.after, row.kind, record.Failed, row.details)
-	d.Reason = ev.after.EndCause
-	if row.kind == record.KindSession {
-		d.Status = record.Session
-	}
-	c.e.livelog.Add(d)
+	e.livelog.Add(d)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/engine/posture"
 	"sallyport/engine/record"
 	"sallyport/engine/step"
 	"sallyport/netio/radius/dictionary"
@@ -45,7 +46,11 @@ type SessionView struct {
 	LastSeen         time.Time       `json:"last_seen"`
 	Ended            *time.Time      `json:"ended,omitempty"`
 	EndCause         string          `json:"end_cause,omitempty"`
-	Timeline         []TimelineView  `json:"timeline,omitempty"` // of one session shown alone
+	Hostname         string          `json:"hostname,omitempty"`
+	Domain           string          `json:"domain,omitempty"`
+	OSVersion        string          `json:"os_version,omitempty"`
+	Next             []posture.Clock `json:"next,omitempty"`     // of one session shown alone: what happens when, by itself
+	Timeline         []TimelineView  `json:"timeline,omitempty"` // of one session shown alone; the last, as next is the last but one
 }
 
 // TimelineView is one step of a change of authorization on its way to the NAS and back.
@@ -72,13 +77,55 @@ func (e *Engine) timeline(id sessions.ID) (out []TimelineView) {
 // PostureView is the posture of a session.
 type PostureView struct {
 	Status     string     `json:"status"`
+	Judged     string     `json:"judged,omitempty"` // what the last report came to, where access does not follow it
+	InGrace    bool       `json:"in_grace,omitempty"`
+	Continued  bool       `json:"continued,omitempty"` // a reassessment found it failing, and lets it be
+	Logoff     bool       `json:"logoff,omitempty"`    // it is to be disconnected
 	Since      *time.Time `json:"since,omitempty"`
 	Assurance  string     `json:"assurance"`
 	Agent      string     `json:"agent,omitempty"`
+	AgentKind  string     `json:"agent_kind,omitempty"`
 	ReportAt   *time.Time `json:"report_at,omitempty"`
-	ValidUntil *time.Time `json:"valid_until,omitempty"`
+	ValidUntil *time.Time `json:"valid_until,omitempty"` // the first of the clocks
+	sessions.Clocks
 	Failed     []string   `json:"failed,omitempty"`
+	Facts      *FactsView `json:"facts,omitempty"`
 	DecisionID string     `json:"decision_id,omitempty"`
+}
+
+// FactsView is what the last report said, in a word each, as rules read it.
+type FactsView struct {
+	Storage     string `json:"usb_storage,omitempty"`
+	Firewall    string `json:"firewall,omitempty"`
+	AntiMalware string `json:"antimalware,omitempty"`
+	Encryption  string `json:"encryption,omitempty"`
+	Updates     string `json:"updates,omitempty"`
+}
+
+func viewPosture(p *sessions.Posture) PostureView {
+	v := PostureView{
+		Status: p.Status.String(), Since: moment(p.Since), InGrace: p.InGrace(), Continued: p.Continued, Logoff: p.Logoff,
+		Assurance: p.Binding.Assurance.String(), Agent: p.Agent, AgentKind: p.AgentKind,
+		ReportAt: moment(p.ReportAt), ValidUntil: moment(p.ValidUntil), Clocks: p.Clocks,
+		Failed: p.Failed, DecisionID: p.DecisionID,
+	}
+	if p.Judged != p.Status {
+		v.Judged = p.Judged.String()
+	}
+	if p.Facts != (sessions.Facts{}) {
+		f := FactsView(p.Facts)
+		v.Facts = &f
+	}
+	return v
+}
+
+// viewWhole is the view of one session with what happens to it next, and what was sent
+// about it and answered.
+func (e *Engine) viewWhole(s *sessions.Session) SessionView {
+	v := ViewSession(s)
+	v.Next = step.Clocks(s, e.clock.Now(), &e.snapshot().Rules)
+	v.Timeline = e.timeline(s.ID)
+	return v
 }
 
 // GrantView is what the NAS holds.
@@ -138,15 +185,10 @@ func ViewSession(s *sessions.Session) SessionView {
 		DevicePort: s.NASPortID, CallingStationID: s.CallingStationID, CalledStationID: s.CalledStationID,
 		TunnelGroup: s.TunnelGroup, AcctSessionID: s.AcctSessionID,
 		IPAddress: record.Address(s.FramedIP), IPv6Address: record.Address(s.FramedIPv6),
-		Posture: PostureView{
-			Status: s.Posture.Status.String(), Since: moment(s.Posture.Since),
-			Assurance: s.Posture.Binding.Assurance.String(), Agent: s.Posture.Agent,
-			ReportAt: moment(s.Posture.ReportAt), ValidUntil: moment(s.Posture.ValidUntil),
-			Failed: s.Posture.Failed, DecisionID: s.Posture.DecisionID,
-		},
+		Posture:       viewPosture(&s.Posture),
 		Authorization: GrantView{s.Grant.Profile, s.Grant.Rule, s.Grant.Text},
 		Epoch:         s.Epoch, Version: s.Version, Started: s.Started.UTC(), LastSeen: s.LastSeen.UTC(),
-		Ended: moment(s.Ended), EndCause: s.EndCause,
+		Ended: moment(s.Ended), EndCause: s.EndCause, Hostname: s.Hostname, Domain: s.Domain, OSVersion: s.OSVersion,
 	}
 	if !s.Live() {
 		v.State = "ended"
@@ -196,13 +238,19 @@ func (e *Engine) Counters() Counters {
 		RepeatCounter:            e.suppress.repeats(now),
 	}
 	for s := range e.table.All() {
-		// The deadline is cleared when it runs out, and only then.
-		if s.Live() && s.Authenticated && s.Posture.ValidUntil.IsZero() && !s.Posture.Since.IsZero() &&
-			(s.Posture.Status == sessions.Pending || !s.Posture.ReportAt.IsZero()) {
+		if s.Live() && s.Authenticated && stopped(&s.Posture) {
 			c.StoppedResponding++
 		}
 	}
 	return c
+}
+
+// stopped says whether an agent is missing: a clock is stopped when it runs out.
+func stopped(p *sessions.Posture) bool {
+	if p.Status == sessions.Pending {
+		return p.PendingBy.IsZero()
+	}
+	return !p.ReportAt.IsZero() && p.ReportBy.IsZero() && p.LeaseUntil.IsZero()
 }
 
 // Status is the appliance at a glance.

@@ -23,7 +23,7 @@ type sessionsCmd struct {
 
 var sessionColumns = []column{{"SESSION", "session_id", 24}, {"STATE", "state", 5}, {"IDENTITY", "identity", 16}, {"ENDPOINT", "endpoint_id", 17},
 	{"ADDRESS", "ip_address", 15}, {"NAS", "network_device", 18}, {"POSTURE", "posture.status", 13},
-	{"PROFILE", "authorization.profile", 20}, {"STARTED", "started", 0}}
+	{"PROFILE", "authorization.profile", 20}, {"STARTED", "started", 23}, {"VALID UNTIL", "posture.valid_until", 0}}
 
 // Run shows the sessions.
 func (c *sessionsCmd) Run() error {
@@ -62,9 +62,15 @@ func (c *sessionsCmd) one(ctl *control) error {
 	return nil
 }
 
-// printSession prints a session, and behind it what was sent about it and answered.
+// printSession prints a session, and behind it what happens to it next, and what was sent
+// about it and answered.
 func printSession(line []byte) error {
 	var row struct {
+		Next []struct {
+			At    time.Time `json:"at"`
+			Clock string    `json:"clock"`
+			Then  string    `json:"then"`
+		} `json:"next"`
 		Timeline []struct {
 			At         time.Time `json:"at"`
 			Serial     uint64    `json:"change"`
@@ -75,16 +81,25 @@ func printSession(line []byte) error {
 	if err := json.Unmarshal(line, &row); err != nil {
 		return fmt.Errorf("an answer that is not JSON: %w", err)
 	}
-	steps := row.Timeline
-	if at := bytes.Index(line, []byte(`,"timeline":[`)); at >= 0 { // the last of the object
-		line = append(line[:at:at], '}')
+	for _, last := range []string{`,"timeline":[`, `,"next":[`} { // the last two of the object
+		if at := bytes.Index(line, []byte(last)); at >= 0 {
+			line = append(line[:at:at], '}')
+		}
 	}
-	if err := printIndented(line); err != nil || len(steps) == 0 {
+	if err := printIndented(line); err != nil {
 		return err
 	}
 	var out strings.Builder
-	fmt.Fprintln(&out, "\nChanges of authorization, as they went:")
-	for _, s := range steps {
+	if len(row.Next) > 0 {
+		fmt.Fprintln(&out, "\nWhat happens by itself, and when:")
+	}
+	for _, c := range row.Next {
+		fmt.Fprintf(&out, "  %s  %-11s  %s\n", c.At.Local().Format("2006-01-02 15:04:05"), c.Clock, c.Then)
+	}
+	if len(row.Timeline) > 0 {
+		fmt.Fprintln(&out, "\nChanges of authorization, as they went:")
+	}
+	for _, s := range row.Timeline {
 		fmt.Fprintf(&out, "  %s  #%d  %s\n", s.At.Local().Format("15:04:05.000"), s.Serial, s.What)
 		for _, a := range s.Attributes {
 			fmt.Fprintf(&out, "      %s\n", a)

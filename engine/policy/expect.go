@@ -117,7 +117,7 @@ func (t *testRun) status() string {
 
 // whyPosture names the requirements that decided.
 func (t *testRun) whyPosture() string {
-	parts := slices.Clone(t.happened)
+	parts := t.lately()
 	if t.assessment == nil {
 		return strings.Join(append(parts, "no report was judged; "+t.why()), "; ")
 	}

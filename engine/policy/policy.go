@@ -131,8 +131,7 @@ func rules(s *Snapshot) step.Rules {
 	c := s.Config
 	return step.Rules{
 		Revision: s.Revision, Authz: s.Authz, Posture: s.Posture, NASGroup: s.group,
-		Heartbeat: c.Posture.Agent.Heartbeat, ReportValid: c.Posture.Agent.ReportValid,
-		PendingAlarm: c.Posture.Agent.PendingAlarm, LostKeeps: c.Posture.Agent.Lost == config.LostKeeps,
+		Heartbeat: c.Posture.Agent.Heartbeat, PendingAlarm: c.Posture.Agent.PendingAlarm,
 		TicketLifetime: c.Portal.TicketLifetime, PurgeWithoutStop: c.Sessions.PurgeWithoutStop,
 		PurgeWithoutAccounting: c.Sessions.PurgeWithoutAccounting, KeepEnded: c.Sessions.KeepEnded,
 		InterimMax: c.Sessions.PurgeWithoutInterim, IdleMax: c.Sessions.IdleTimeout, SessionMax: c.Sessions.SessionTimeout,

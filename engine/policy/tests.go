@@ -21,9 +21,14 @@ import (
 // testBegin is the time at which a policy test begins that names none: a Monday at noon.
 var testBegin = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 
-// expiriesMax bounds what the passing of time may do between two steps of a test: a
-// session is lost, purged and forgotten, and no more.
-const expiriesMax = 16
+// Limits of a test.
+const (
+	// expiriesMax bounds what the passing of time may do between two steps: reassessments
+	// of every minute for three days.
+	expiriesMax = 10000
+	// happenedMax is how many of the last things that happened are told.
+	happenedMax = 6
+)
 
 // runTests runs the policy tests of the configuration with the functions that the
 // appliance runs (engine/step), and returns one fault for each expectation that fails.
@@ -185,8 +190,10 @@ func (t *testRun) pass(now time.Time) {
 		if due.IsZero() || due.After(now) {
 			return
 		}
-		next, what := step.Expire(due, t.session, &t.snapshot.Rules)
-		t.happened = append(t.happened, expiryWords[what]+" at "+due.Sub(t.begin).String())
+		next, happened := step.Expire(due, t.session, &t.snapshot.Rules)
+		for _, h := range happened {
+			t.happened = append(t.happened, "at "+h.At.Sub(t.begin).String()+": "+h.Words)
+		}
 		if next == nil {
 			t.session = nil
 			return
@@ -195,13 +202,6 @@ func (t *testRun) pass(now time.Time) {
 		d := t.snapshot.Authz.Decide(&t.input)
 		t.decision = &d
 	}
-}
-
-var expiryWords = map[string]string{
-	step.ExpiredPending: "no agent had reported",
-	step.ExpiredAgent:   "the agent was lost",
-	step.ExpiredPurge:   "the session was purged",
-	step.ExpiredForget:  "the session was forgotten",
 }
 
 // changed takes the next version of the session, and acknowledges its CoA.
@@ -236,6 +236,10 @@ func (t *testRun) authenticate(now time.Time, ok bool) {
 		t.decision = nil
 		t.happened = append(t.happened, "the password was refused")
 		return
+	}
+	t.login.Last = posture.Last{}
+	if s := t.session; s != nil && !s.Live() {
+		t.login.Last = step.Last(s)
 	}
 	next, d := step.Login(now, t.session, &t.login, &t.snapshot.Rules)
 	t.decision = &d
@@ -290,10 +294,17 @@ func (t *testRun) report(now time.Time, one *config.Step, path string) bool {
 	return true
 }
 
+// lately is what happened last.
+func (t *testRun) lately() []string {
+	if n := len(t.happened); n > happenedMax {
+		return append([]string{"..."}, t.happened[n-happenedMax:]...)
+	}
+	return slices.Clone(t.happened)
+}
+
 // why says in one line what led to where the session is.
 func (t *testRun) why() string {
-	var parts []string
-	parts = append(parts, t.happened...)
+	parts := t.lately()
 	if d := t.decision; d != nil {
 		place := fmt.Sprintf("rule %q (%s) gave %s", d.Rule, d.Pos, d.Profile.Name)
 		if d.Pos.IsZero() {

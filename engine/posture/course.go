@@ -32,14 +32,9 @@ type Course struct {
 	Judged     sessions.PostureStatus `json:"judged"` // what the last report came to; another than Status in grace
 	Since      time.Time              `json:"since,omitzero"`
 	ValidUntil time.Time              `json:"valid_until,omitzero"` // the first of the clocks; zero: none runs
-	PendingBy  time.Time              `json:"pending_by,omitzero"`
-	LeaseUntil time.Time              `json:"lease_until,omitzero"`
-	GraceUntil time.Time              `json:"grace_until,omitzero"`
-	RemedyBy   time.Time              `json:"remedy_by,omitzero"`
-	ReassessAt time.Time              `json:"reassess_at,omitzero"`
-	AnswerBy   time.Time              `json:"answer_by,omitzero"`
-	ReportBy   time.Time              `json:"report_by,omitzero"`
-	Continued  bool                   `json:"continued,omitempty"` // a reassessment found it failing, and lets it be
+	sessions.Clocks
+	Continued bool `json:"continued,omitempty"` // a reassessment found it failing, and lets it be
+	Logoff    bool `json:"logoff,omitempty"`    // the session was to be disconnected, and nothing has made that good
 }
 
 // Last is what is remembered of an endpoint from an earlier session: the lease is about it.
@@ -107,7 +102,9 @@ func (p *Policy) Begin(now time.Time, in *Input, last Last) Course {
 	until := last.At.Add(p.times.lease)
 	switch {
 	case !p.Applies(in):
-		c.Status = p.defaultStatus
+		if c.Status = p.defaultStatus; c.Status == sessions.Pending {
+			c.PendingBy = p.pendingBy(now)
+		}
 	case last.Status == sessions.Compliant && until.After(now):
 		c.Status, c.LeaseUntil = sessions.Compliant, until
 	default:
@@ -130,7 +127,8 @@ func (p *Policy) pendingBy(now time.Time) time.Time {
 func (p *Policy) Report(now time.Time, old Course, in *Input, a *Assessment, trigger string) (Course, Do) {
 	temporal := in.Session.AgentKind == config.AgentTemporal
 	asked := p.reassessmentOf(&in.Session)
-	c := Course{Status: a.Status, Judged: a.Status, Since: now, ReportBy: now.Add(p.times.reportValid)}
+	c := Course{Status: a.Status, Judged: a.Status, Since: now, Logoff: old.Logoff && a.Status != sessions.Compliant}
+	c.ReportBy = now.Add(p.times.reportValid)
 	if temporal {
 		c.ReportBy, asked = now.Add(p.times.temporalValid), nil
 	}
@@ -146,6 +144,7 @@ func (p *Policy) Report(now time.Time, old Course, in *Input, a *Assessment, tri
 			c.RemedyBy = now.Add(p.times.remediation)
 		}
 		do = p.failing(now, &c, &old, a, asked, trigger, temporal)
+		c.Logoff = c.Logoff || do == DoDisconnect
 	}
 	if c.Status == old.Status && !old.Since.IsZero() {
 		c.Since = old.Since
@@ -177,6 +176,9 @@ func (p *Policy) failing(now time.Time, c, old *Course, a *Assessment, asked *re
 	}
 	if until.After(now) {
 		c.Status, c.GraceUntil = sessions.Compliant, until
+		if p.times.over == config.OverDisconnects && c.RemedyBy.Before(until) {
+			c.RemedyBy = until // access is kept so long, and with it the time to become healthy
+		}
 	}
 	return DoNothing
 }
@@ -186,7 +188,9 @@ func (c *Course) InGrace() bool {
 	return c.Status == sessions.Compliant && c.Judged == sessions.NonCompliant
 }
 
-// Expire does what is due at now, clock after clock, in the order of time.
+// Expire does what is due at now, clock after clock, in the order of time. Who is asked
+// something has the time for the answer from now on, however long ago the question was
+// due: nobody is judged by a question that was not put.
 func (p *Policy) Expire(now time.Time, old Course, in *Input) (Course, []Happening) {
 	c := old
 	var all []Happening
@@ -195,36 +199,38 @@ func (p *Policy) Expire(now time.Time, old Course, in *Input) (Course, []Happeni
 		if at.IsZero() || at.After(now) {
 			return c, all
 		}
-		all = append(all, p.expire(at, &c, in))
+		h := p.expire(now, at, &c, in)
+		c.Logoff = c.Logoff || h.Do == DoDisconnect
+		all = append(all, h)
 		c = c.clocked()
 	}
 }
 
 // expire does what the one clock that is due asks for, and stops it.
-func (p *Policy) expire(at time.Time, c *Course, in *Input) Happening {
-	switch at {
-	case c.PendingBy:
+func (p *Policy) expire(now, at time.Time, c *Course, in *Input) Happening {
+	switch {
+	case at.Equal(c.PendingBy):
 		c.PendingBy = time.Time{}
 		return p.noAgent(at, c)
-	case c.LeaseUntil:
+	case at.Equal(c.LeaseUntil):
 		c.LeaseUntil = time.Time{}
 		c.become(at, sessions.Pending)
-		c.Judged, c.PendingBy = sessions.Pending, p.pendingBy(at)
+		c.Judged, c.PendingBy = sessions.Pending, p.pendingBy(now)
 		return Happening{at, HappenedLease, "the lease of the last assessment is over: the endpoint has to report", DoRecheck}
-	case c.GraceUntil:
+	case at.Equal(c.GraceUntil):
 		c.GraceUntil = time.Time{}
 		c.become(at, sessions.NonCompliant)
 		return Happening{at, HappenedGrace, "the grace period is over, and the endpoint is not compliant", DoNothing}
-	case c.RemedyBy:
+	case at.Equal(c.RemedyBy):
 		c.RemedyBy = time.Time{}
 		h := Happening{at, HappenedRemedy, "the time for remediation is over, and the endpoint is not compliant", DoNothing}
 		if p.times.over == config.OverDisconnects {
 			h.Do = DoDisconnect
 		}
 		return h
-	case c.ReassessAt:
-		return p.askAgain(at, c, in)
-	case c.AnswerBy:
+	case at.Equal(c.ReassessAt):
+		return p.askAgain(now, at, c, in)
+	case at.Equal(c.AnswerBy):
 		return p.unanswered(at, c, in)
 	}
 	c.ReportBy = time.Time{}
@@ -237,16 +243,17 @@ func (p *Policy) noAgent(at time.Time, c *Course) Happening {
 		return Happening{at, HappenedPending, "no agent has reported", DoNothing}
 	}
 	c.become(at, status)
+	c.Judged = status
 	return Happening{at, HappenedAgentless, "no agent has reported: by configuration the endpoint counts as " + status.String(), DoNothing}
 }
 
-func (p *Policy) askAgain(at time.Time, c *Course, in *Input) Happening {
+func (p *Policy) askAgain(now, at time.Time, c *Course, in *Input) Happening {
 	c.ReassessAt = time.Time{}
 	r := p.reassessmentOf(&in.Session)
 	if r == nil {
 		return Happening{at, HappenedReassess, "no reassessment is for the endpoint any more", DoNothing}
 	}
-	c.AnswerBy = at.Add(r.grace)
+	c.AnswerBy = now.Add(r.grace)
 	return Happening{at, HappenedReassess, fmt.Sprintf("reassessment %q: the agent has %s to report", r.name, r.grace), DoRecheck}
 }
 
@@ -298,10 +305,7 @@ func (c *Course) become(at time.Time, status sessions.PostureStatus) {
 
 // clocked is the course with ValidUntil made anew.
 func (c Course) clocked() Course {
-	c.ValidUntil = time.Time{}
-	for _, at := range []time.Time{c.PendingBy, c.LeaseUntil, c.GraceUntil, c.RemedyBy, c.ReassessAt, c.AnswerBy, c.ReportBy} {
-		c.ValidUntil = first(c.ValidUntil, at)
-	}
+	c.ValidUntil = c.First()
 	return c
 }
 

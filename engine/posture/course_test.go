@@ -53,11 +53,16 @@ func TestCourse(t *testing.T) {
 			"22 bad/periodic = Compliant until 42 grace", "30 bad/periodic = Compliant until 50 grace", "31 bad/event = NonCompliant until 35"}},
 		{name: "reassessment fails: logoff", groups: []string{"staff"}, action: "logoff", steps: []string{"1 good = Compliant until 21", "21 = Compliant until 23; reassessment recheck",
 			"22 bad/periodic = NonCompliant until 26; disconnect"}},
-		{name: "reassessment fails: remediate", groups: []string{"staff"}, action: "remediate", steps: []string{"1 good = Compliant until 21", "22 = Compliant until 23; reassessment recheck",
+		{name: "reassessment fails: remediate", groups: []string{"staff"}, action: "remediate", steps: []string{"1 good = Compliant until 21", "22 = Compliant until 24; reassessment recheck",
 			"22 bad/periodic = NonCompliant until 26"}},
-		{name: "reassessment unanswered: continue", groups: []string{"staff"}, steps: []string{"1 good = Compliant until 21", "24 = Compliant until 31; reassessment recheck, reassessment-unanswered"}},
-		{name: "reassessment unanswered: remediate", groups: []string{"staff"}, action: "remediate", steps: []string{"1 good = Compliant until 21", "24 = NonCompliant until 31; reassessment recheck, reassessment-unanswered"}},
-		{name: "reassessment unanswered: logoff", groups: []string{"staff"}, action: "logoff", steps: []string{"1 good = Compliant until 21", "24 = NonCompliant until 31; reassessment recheck, reassessment-unanswered disconnect"}},
+		{name: "reassessment unanswered: continue", groups: []string{"staff"}, steps: []string{"1 good = Compliant until 21", "21 = Compliant until 23; reassessment recheck", "24 = Compliant until 31; reassessment-unanswered"}},
+		{name: "reassessment unanswered: remediate", groups: []string{"staff"}, action: "remediate", steps: []string{"1 good = Compliant until 21", "21 = Compliant until 23; reassessment recheck", "24 = NonCompliant until 31; reassessment-unanswered"}},
+		{name: "reassessment unanswered: logoff", groups: []string{"staff"}, action: "logoff", steps: []string{"1 good = Compliant until 21", "21 = Compliant until 23; reassessment recheck", "24 = NonCompliant until 31; reassessment-unanswered disconnect"}},
+		{name: "asked late, with the whole time to answer", groups: []string{"staff"}, action: "logoff", steps: []string{"1 good = Compliant until 21", "28 = Compliant until 30; reassessment recheck",
+			"30 = NonCompliant until 31; reassessment-unanswered disconnect"}},
+		{name: "grace is not cut short", grace: "10m", over: "disconnect", steps: []string{"1 good = Compliant until 31", "2 bad = Compliant until 12 grace",
+			"12 = NonCompliant until 32; grace-over, remediation-over disconnect"}},
+		{name: "days pass at once", lease: "1h", groups: []string{"staff"}, last: Last{sessions.Compliant, at(-20)}, steps: []string{"3000 = Pending until 3005; lease-over recheck"}},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			or := func(s, otherwise string) string { return orWord(s, otherwise) }
@@ -115,6 +120,21 @@ func play(t *testing.T, p *Policy, c Course, in Input, what string) (Course, str
 		said += "; " + strings.Join(notes, ", ")
 	}
 	return c, said
+}
+
+// TestLogoffLasts: who was to be disconnected stays so until a report is good.
+func TestLogoffLasts(t *testing.T) {
+	p := policy(t, fmt.Sprintf(coursePolicy, "0s", "logoff", "noncompliant", "0s", "disconnect", "keep"))
+	in := Input{Session: expr.Input{OS: "linux"}}
+	c := p.Begin(now, &in, Last{})
+	for _, step := range []struct {
+		what   string
+		logoff bool
+	}{{"1 bad", false}, {"5", true}, {"6 bad", true}, {"20", true}, {"21 good", false}, {"22 bad", false}} {
+		if c, _ = play(t, p, c, in, step.what); c.Logoff != step.logoff {
+			t.Errorf("%s: logoff %v", step.what, c.Logoff)
+		}
+	}
 }
 
 // TestTemporalAgentHasNoGraceAndNoReassessment: it runs once, and its report is believed

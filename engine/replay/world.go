@@ -67,8 +67,8 @@ func (w *World) pass(now time.Time) map[sessions.ID]Outcome {
 		if s == nil || s.Version != d.version {
 			continue // something happened since
 		}
-		next, what := step.Expire(d.at, s, w.rules)
-		if what == step.ExpiredNothing && next == s {
+		next, _ := step.Expire(d.at, s, w.rules)
+		if next == s {
 			continue
 		}
 		w.put(d.at, d.id, s, next)

@@ -223,7 +223,7 @@ func end(next *sessions.Session, at time.Time, cause string) {
 		}
 		next.Change = nil
 	}
-	next.Posture.ValidUntil = time.Time{}
+	stopClocks(&next.Posture)
 }
 
 // causes are RFC 2866 section 5.10.

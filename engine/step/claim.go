@@ -44,16 +44,14 @@ func Claim(now time.Time, old *sessions.Session, in *ClaimInput, r *Rules) (*ses
 	if !bytes.Equal(b.Key, in.Key) {
 		// Another device: what the one before said is not its word.
 		nb.Key, nb.Seq, nb.ReportHash, nb.Answer = in.Key, 0, nil, nil
+		next.Posture.Facts = sessions.Facts{}
 	}
 	nb.Assurance = strength.Stronger(keptAssurance(b, in.Key))
 	if in.TicketSerial != 0 && (strength == sessions.Ticket || strength == sessions.TicketElsewhere) {
 		nb.TicketUsed = in.TicketSerial
 	}
 	nb.Nonce = in.Nonce
-	next.Posture.Agent = agentName(in.Claim.Agent)
-	if in.Claim.System.OS != "" {
-		next.OS = in.Claim.System.OS
-	}
+	told(next, &in.Claim.Agent, &in.Claim.System)
 	return next, nil
 }
 

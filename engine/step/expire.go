@@ -4,25 +4,23 @@ import (
 	"fmt"
 	"time"
 
+	"sallyport/engine/posture"
 	"sallyport/sessions"
 )
 
-// What the passing of time did.
+// What the passing of time did, besides what the clocks of the course do
+// (posture.HappenedPending and so on).
 const (
-	ExpiredNothing = ""
-	ExpiredPending = "pending"    // the endpoint was redirected and no agent reported
-	ExpiredAgent   = "agent-lost" // reports stopped coming
-	ExpiredRetry   = "retry"      // a change that the NAS did not take is tried again
-	ExpiredPurge   = "purge"      // the session ended without a word of the NAS
-	ExpiredForget  = "forget"     // an ended session was kept long enough
-	ExpiredLimit   = "limit"      // it was idle, or lasted, for as long as it may: it is to be disconnected
+	ExpiredRetry  = "retry"  // a change that the NAS did not take is tried again
+	ExpiredPurge  = "purge"  // the session ended without a word of the NAS
+	ExpiredForget = "forget" // an ended session was kept long enough
+	ExpiredLimit  = "limit"  // it was idle, or lasted, for as long as it may: it is to be disconnected
 )
 
 // Deadline is when Expire has something to do for s; the zero time is never.
 func Deadline(s *sessions.Session, r *Rules) time.Time {
 	if !s.Live() {
-		// A NAS that was cut off tells of ends long ago; the record is kept from when it told.
-		return s.Changed.Add(r.KeepEnded)
+		return forgetAt(s, r)
 	}
 	at := purgeAt(s, r)
 	if v := s.Posture.ValidUntil; !v.IsZero() && v.Before(at) {
@@ -33,6 +31,16 @@ func Deadline(s *sessions.Session, r *Rules) time.Time {
 	}
 	if limit, ok := limitAt(s, r); ok && limit.Before(at) {
 		at = limit
+	}
+	return at
+}
+
+// forgetAt is when an ended session is forgotten. A NAS that was cut off tells of ends long
+// ago; the record is kept from when it told, and for as long as a lease rests on it.
+func forgetAt(s *sessions.Session, r *Rules) time.Time {
+	at := s.Changed.Add(r.KeepEnded)
+	if lease := leasedUntil(s, r); lease.After(at) {
+		return lease
 	}
 	return at
 }
@@ -64,12 +72,18 @@ const (
 	retryNAK    = 5 * time.Minute
 )
 
-// retryAt is when to look again at a session whose last change the NAS did not take.
-// Reports bring that about too, but an agent that is gone sends none.
+// retryAt is when to look again at a session whose last change the NAS did not take, or
+// that is to end and has not. Reports bring that about too, but an agent that is gone
+// sends none.
 func retryAt(s *sessions.Session) (time.Time, bool) {
 	last := &s.Settled
 	switch {
-	case s.Change != nil || !s.Authenticated || last.Profile == s.Grant.Profile:
+	case s.Change != nil || !s.Authenticated:
+	case s.Posture.Logoff && last.Outcome == OutcomeSilence:
+		return last.At.Add(retrySilent), true
+	case s.Posture.Logoff:
+		return last.At.Add(retryNAK), true
+	case last.Profile == s.Grant.Profile:
 	case last.Outcome == OutcomeSilence:
 		return last.At.Add(retrySilent), true
 	case last.Outcome == OutcomeNAK:
@@ -105,13 +119,14 @@ func interimAt(s *sessions.Session, r *Rules) (time.Time, bool) {
 	return last.Add(r.InterimMax), true
 }
 
-// Expire does what is due at now. The record is nil when the session is to be forgotten.
-func Expire(now time.Time, old *sessions.Session, r *Rules) (*sessions.Session, string) {
+// Expire does what is due at now, and says what it did, in the order of time; nothing when
+// nothing was due. The record is nil when the session is to be forgotten.
+func Expire(now time.Time, old *sessions.Session, r *Rules) (*sessions.Session, []posture.Happening) {
 	if Deadline(old, r).After(now) {
-		return old, ExpiredNothing
+		return old, nil
 	}
 	if !old.Live() {
-		return nil, ExpiredForget
+		return nil, happened(now, ExpiredForget, "the session ended long ago")
 	}
 	next := copyOf(old, now)
 	if !purgeAt(old, r).After(now) {
@@ -120,28 +135,61 @@ func Expire(now time.Time, old *sessions.Session, r *Rules) (*sessions.Session, 
 			why, since = "no interim record came", old.Accounting.LastEvent
 		}
 		end(next, now, fmt.Sprintf("%s since %s", why, since.UTC().Format(time.RFC3339)))
-		return next, ExpiredPurge
+		return next, happened(now, ExpiredPurge, next.EndCause)
 	}
 	if limit, ok := limitAt(old, r); ok && !limit.After(now) {
-		setChange(now, next, sessions.ChangeDisconnect, intended(old), limitReason(now, old, r))
-		return next, ExpiredLimit
+		reason := limitReason(now, old, r)
+		setChange(now, next, sessions.ChangeDisconnect, intended(old), reason)
+		return next, happened(now, ExpiredLimit, reason)
 	}
-	if again, ok := retryAt(old); ok && !again.After(now) {
-		authorize(now, next, r, "the NAS did not take the last change")
-		if next.Change == nil {
-			next.Settled.Outcome = OutcomeCancelled // it is not wanted any more
+	if v := old.Posture.ValidUntil; !v.IsZero() && !v.After(now) {
+		return next, expireCourse(now, next, r)
+	}
+	return next, retry(now, next, r)
+}
+
+func happened(at time.Time, what, words string) []posture.Happening {
+	return []posture.Happening{{At: at, What: what, Words: words}}
+}
+
+// expireCourse does what the clocks that are due ask for. The NAS is told when the profile
+// is another one now, or when the session is to end.
+func expireCourse(now time.Time, next *sessions.Session, r *Rules) []posture.Happening {
+	in := postureInput(now, next, r)
+	c, all := r.Posture.Expire(now, courseOf(&next.Posture), &in)
+	follow(next, &c)
+	reason, disconnect := "", false
+	for _, h := range all {
+		switch {
+		case h.What == posture.HappenedLost && c.Status == sessions.NonCompliant:
+			next.Posture.Failed, next.Posture.Facts = []string{"agent lost"}, sessions.Facts{}
+		case h.What == posture.HappenedUnanswered && c.Status == sessions.NonCompliant:
+			next.Posture.Failed = []string{"reassessment unanswered"}
 		}
-		return next, ExpiredRetry
+		if !disconnect {
+			reason, disconnect = h.Words, h.Do == posture.DoDisconnect
+		}
 	}
-	next.Posture.ValidUntil = time.Time{}
-	if old.Posture.Status == sessions.Pending {
-		return next, ExpiredPending
+	if disconnect {
+		logoff(now, next, r, reason)
+	} else {
+		authorize(now, next, r, reason)
 	}
-	if !r.LostKeeps && setStatus(now, next, sessions.NonCompliant) {
-		next.Posture.Failed = []string{"agent lost"}
-		authorize(now, next, r, "the agent fell silent")
+	return all
+}
+
+// retry tells the NAS again what it did not take.
+func retry(now time.Time, next *sessions.Session, r *Rules) []posture.Happening {
+	d := authorize(now, next, r, "the NAS did not take the last change")
+	switch {
+	case next.Change != nil:
+		return happened(now, ExpiredRetry, "the NAS did not take the last change: it is told again, profile "+d.Profile.Name)
+	case next.Posture.Logoff:
+		logoff(now, next, r, "the NAS did not take the last disconnect")
+		return happened(now, ExpiredRetry, "the NAS did not take the last disconnect: it is told again")
 	}
-	return next, ExpiredAgent
+	next.Settled.Outcome = OutcomeCancelled // it is not wanted any more
+	return happened(now, ExpiredRetry, "the change that the NAS did not take is not wanted any more")
 }
 
 func limitReason(now time.Time, s *sessions.Session, r *Rules) string {

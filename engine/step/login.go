@@ -12,7 +12,8 @@ import (
 type LoginInput struct {
 	Attributes
 	Groups []string
-	Method string // pap, mab, authorize-only
+	Method string       // pap, mab, authorize-only
+	Last   posture.Last // of the same endpoint and user, from an earlier session
 }
 
 // Login decides what an authenticated endpoint may do. The record returned is nil when
@@ -29,9 +30,7 @@ func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*ses
 // allocates nothing. A login that changes nothing worth keeping gives old back.
 func LoginInto(next *sessions.Session, now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*sessions.Session, authz.Decision) {
 	loginRecord(next, now, old, in)
-	if next.Posture.Status == sessions.Unknown {
-		setStatus(now, next, firstStatus(now, next, r))
-	}
+	begin(next, now, in, r)
 	policyInput := input(next, now, r, r.Authz.Reads())
 	d := r.Authz.Decide(&policyInput)
 	if d.Profile.Reject {
@@ -42,10 +41,6 @@ func LoginInto(next *sessions.Session, now time.Time, old *sessions.Session, in 
 	goesOn := old != nil && old.Started.Equal(next.Started)
 	if d.Profile.Redirect != nil && !(goesOn && sameRedirect(now, old, next, r)) {
 		newTicket(now, next)
-	}
-	if next.Posture.Status == sessions.Pending && r.PendingAlarm > 0 &&
-		!(goesOn && old.Posture.Status == sessions.Pending && !old.Posture.ValidUntil.IsZero()) {
-		next.Posture.ValidUntil = now.Add(r.PendingAlarm)
 	}
 	if goesOn && next.LastSeen.Sub(old.LastSeen) < seenTrails && same(old, next) {
 		return old, d
@@ -124,14 +119,23 @@ func loginRecord(next *sessions.Session, now time.Time, old *sessions.Session, i
 	next.Authenticated = true
 }
 
-// firstStatus is the posture status of an endpoint that nobody has judged: Pending when
-// a requirement may be for it, else what the policy says of endpoints without one.
-func firstStatus(now time.Time, s *sessions.Session, r *Rules) sessions.PostureStatus {
-	in := postureInput(now, s, r)
-	if r.Posture.Applies(&in) {
-		return sessions.Pending
+// begin is the beginning of the course: Pending when a requirement may be for the
+// endpoint, unless a lease says better; else what the policy says of endpoints without
+// one. Who logs in again while Pending is waited for again.
+func begin(next *sessions.Session, now time.Time, in *LoginInput, r *Rules) {
+	p := &next.Posture
+	switch {
+	case p.Status == sessions.Unknown:
+		input := postureInput(now, next, r)
+		c := r.Posture.Begin(now, &input, in.Last)
+		follow(next, &c)
+		if !p.LeaseUntil.IsZero() {
+			p.ReportAt = in.Last.At
+		}
+	case p.Status == sessions.Pending && p.PendingBy.IsZero() && r.PendingAlarm > 0:
+		p.PendingBy = now.Add(r.PendingAlarm)
+		p.ValidUntil = p.First()
 	}
-	return r.Posture.DefaultStatus()
 }
 
 func postureInput(now time.Time, s *sessions.Session, r *Rules) posture.Input {

@@ -48,10 +48,10 @@ func TestAnOldStopIsNotForgottenAtOnce(t *testing.T) {
 	r := rules(t)
 	now := at(100 * time.Hour)
 	s, _ := Accounting(now, login(t, r, at(0), nil), &AccountingInput{Attributes: asa(), Kind: AcctStop, At: at(time.Hour)})
-	if kept, what := Expire(now.Add(time.Second), s, r); kept != s || what != ExpiredNothing {
+	if kept, what := expire(now.Add(time.Second), s, r); kept != s || what != "" {
 		t.Errorf("%s at once, want it kept for %s", what, r.KeepEnded)
 	}
-	if _, what := Expire(now.Add(r.KeepEnded), s, r); what != ExpiredForget {
+	if _, what := expire(now.Add(r.KeepEnded), s, r); what != ExpiredForget {
 		t.Errorf("%q after %s", what, r.KeepEnded)
 	}
 }
@@ -61,14 +61,14 @@ func TestAnOldStopIsNotForgottenAtOnce(t *testing.T) {
 func TestAChangeThatWasNotTakenIsTriedAgain(t *testing.T) {
 	r := rules(t)
 	full := ack(at(3), send(t, r, at(2), claim(t, r, at(1), login(t, r, at(0), nil)), "").Session)
-	lost, _ := Expire(at(47*time.Minute), full, r)
+	lost, _ := expire(at(47*time.Minute), full, r)
 	for outcome, wait := range map[string]time.Duration{OutcomeSilence: time.Minute, OutcomeNAK: 5 * time.Minute} {
 		now := at(48 * time.Minute)
 		failed := Settle(now, lost, &Settled{Serial: lost.Change.Serial, Outcome: outcome, Cause: 506})
-		if next, what := Expire(now.Add(wait-1), failed, r); next != failed || what != ExpiredNothing {
+		if next, what := expire(now.Add(wait-1), failed, r); next != failed || what != "" {
 			t.Errorf("%s: %s before its time", outcome, what)
 		}
-		next, what := Expire(now.Add(wait), failed, r)
+		next, what := expire(now.Add(wait), failed, r)
 		if what != ExpiredRetry || next.Change == nil || next.Change.Grant.Profile != "Posture_Redirect" || next.Change.Serial <= lost.Change.Serial {
 			t.Errorf("%s: %s %+v, want the redirect again", outcome, what, next.Change)
 		}
@@ -80,11 +80,11 @@ func TestAChangeThatWasNotTakenIsTriedAgain(t *testing.T) {
 	if closed.Change != nil {
 		t.Fatalf("%+v", closed.Change)
 	}
-	next, what := Expire(at(2*time.Minute), closed, r)
+	next, what := expire(at(2*time.Minute), closed, r)
 	if what != ExpiredRetry || next.Change != nil {
 		t.Errorf("%s %+v, want no change", what, next.Change)
 	}
-	if again, what := Expire(at(10*time.Minute), next, r); again != next || what != ExpiredNothing {
+	if again, what := expire(at(4*time.Minute), next, r); again != next || what != "" {
 		t.Errorf("%s again", what)
 	}
 }
@@ -114,7 +114,7 @@ func TestWhatAnAcknowledgementEnds(t *testing.T) {
 		t.Errorf("live %v, holds %s", gone.Live(), gone.Grant.Profile)
 	}
 	asked := Settle(at(3), opening, &Settled{Serial: opening.Change.Serial, Outcome: OutcomeFollows, Cause: 507})
-	if next, what := Expire(at(10*time.Minute), asked, r); what == ExpiredRetry || !next.Live() {
+	if next, what := expire(at(10*time.Minute), asked, r); what == ExpiredRetry || !next.Live() {
 		t.Errorf("%s: a change that the NAS asks about was sent again", what)
 	}
 	acked := Settle(at(3), opening, &Settled{Serial: opening.Change.Serial, Outcome: OutcomeACK})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"sallyport/engine/authz"
 	"sallyport/engine/posture"
@@ -41,17 +42,16 @@ func Report(now time.Time, old *sessions.Session, in *ReportInput, r *Rules) Jud
 	next := copyOf(old, now)
 	next.LastSeen = now
 	p := &next.Posture
-	p.ReportAt, p.Agent, p.DecisionID = now, agentName(in.Report.Agent), in.DecisionID
-	if in.Report.System.OS != "" {
-		next.OS = in.Report.System.OS
-	}
+	p.ReportAt, p.DecisionID = now, in.DecisionID
+	told(next, &in.Report.Agent, &in.Report.System)
+	p.Facts = sessions.Facts(posture.Digest(&in.Report.Facts))
 	input := postureInput(now, next, r)
 	input.Facts, input.FactsAt, input.System = &in.Report.Facts, now, &in.Report.System
 	a := r.Posture.Assess(now, input)
-	setStatus(now, next, a.Status)
+	c, do := r.Posture.Report(now, courseOf(p), &input, &a, in.Report.Trigger)
+	follow(next, &c)
 	p.Failed, p.Message = failedConditions(&a), a.Message
-	p.ValidUntil = now.Add(r.ReportValid)
-	d := authorize(now, next, r, "posture "+a.Status.String())
+	d := decided(now, next, r, &a, do)
 
 	p.Binding.Seq, p.Binding.ReportHash, p.Binding.Nonce = in.Report.Seq, in.Hash, in.Nonce
 	answer, err := json.Marshal(verdict(next, &a, in, r))
@@ -60,6 +60,47 @@ func Report(now time.Time, old *sessions.Session, in *ReportInput, r *Rules) Jud
 	}
 	p.Binding.Answer = answer
 	return Judged{Session: next, Assessment: a, Decision: d, Answer: answer}
+}
+
+// decided authorizes again, or has the session disconnected when its course asks for that.
+func decided(now time.Time, next *sessions.Session, r *Rules, a *posture.Assessment, do posture.Do) authz.Decision {
+	reason := "posture " + a.Status.String()
+	if do == posture.DoDisconnect {
+		logoff(now, next, r, reason+": the reassessment failed")
+		in := Input(next, now, r)
+		return r.Authz.Decide(&in)
+	}
+	if next.Posture.Status != a.Status {
+		reason += ", access goes on"
+	}
+	return authorize(now, next, r, reason)
+}
+
+// told writes down what an agent says of itself and its system. What it does not say is
+// as before.
+func told(next *sessions.Session, a *report.Agent, s *report.System) {
+	p := &next.Posture
+	p.Agent = agentName(*a)
+	setText(&p.AgentKind, a.Kind)
+	setText(&next.OS, s.OS)
+	setText(&next.OSVersion, short(s.OSVersion))
+	setText(&next.Hostname, short(s.Hostname))
+	setText(&next.Domain, short(s.Domain))
+}
+
+// shortMax is what rules may read of a text, as of RADIUS attributes.
+const shortMax = 253
+
+// short cuts a text between characters, for what has its place in every record.
+func short(s string) string {
+	if len(s) <= shortMax {
+		return s
+	}
+	at := shortMax
+	for !utf8.RuneStart(s[at]) {
+		at--
+	}
+	return s[:at]
 }
 
 // admit decides whether a report is news: the octets of the last answer for a retry, a

@@ -25,7 +25,7 @@ func sameIdentity(a, b *sessions.Session) bool {
 
 func sameEndpoint(a, b *sessions.Session) bool {
 	return a.CallingStationID == b.CallingStationID && a.FramedIP == b.FramedIP && a.FramedIPv6 == b.FramedIPv6 &&
-		a.OS == b.OS && a.TunnelGroup == b.TunnelGroup && slices.Equal(a.MACs, b.MACs)
+		a.OS == b.OS && a.OSVersion == b.OSVersion && a.Hostname == b.Hostname && a.Domain == b.Domain && a.TunnelGroup == b.TunnelGroup && slices.Equal(a.MACs, b.MACs)
 }
 
 func sameNAS(a, b *sessions.Session) bool {
@@ -38,7 +38,8 @@ func sameNAS(a, b *sessions.Session) bool {
 func samePosture(a, b *sessions.Posture) bool {
 	return a.Status == b.Status && a.Since.Equal(b.Since) && a.ReportAt.Equal(b.ReportAt) &&
 		a.ValidUntil.Equal(b.ValidUntil) && a.DecisionID == b.DecisionID && a.Message == b.Message &&
-		a.Agent == b.Agent && slices.Equal(a.Failed, b.Failed)
+		a.Agent == b.Agent && a.AgentKind == b.AgentKind && a.Facts == b.Facts && slices.Equal(a.Failed, b.Failed) &&
+		a.Judged == b.Judged && a.Continued == b.Continued && a.Logoff == b.Logoff && a.Leased == b.Leased && a.Clocks.Same(&b.Clocks)
 }
 
 func sameBinding(a, b *sessions.Binding) bool {

@@ -32,9 +32,7 @@ type Rules struct {
 	NASGroup func(nas string) string
 
 	Heartbeat              time.Duration
-	ReportValid            time.Duration
 	PendingAlarm           time.Duration
-	LostKeeps              bool // a silent agent leaves the status as it is
 	TicketLifetime         time.Duration
 	PurgeWithoutStop       time.Duration
 	PurgeWithoutAccounting time.Duration
@@ -99,9 +97,15 @@ func input(s *sessions.Session, now time.Time, r *Rules, reads expr.Vars) authz.
 		NASIdentifier:    s.NASIdentifier,
 		NASPortID:        s.NASPortID,
 		Failed:           s.Posture.Failed,
+		InGrace:          s.Posture.InGrace(),
 		OS:               s.OS,
+		OSVersion:        s.OSVersion,
+		Hostname:         s.Hostname,
+		Domain:           s.Domain,
 		MAC:              mac,
 		Agent:            s.Posture.Agent,
+		AgentKind:        s.Posture.AgentKind,
+		Facts:            expr.Facts(s.Posture.Facts),
 		Time:             now,
 	}
 }
@@ -155,17 +159,6 @@ func setChange(now time.Time, next *sessions.Session, kind string, grant session
 func newTicket(now time.Time, next *sessions.Session) {
 	next.Posture.Binding.TicketSerial++
 	next.Posture.Binding.TicketMade = now
-}
-
-// setStatus changes the posture status, which makes a new epoch.
-func setStatus(now time.Time, next *sessions.Session, status sessions.PostureStatus) bool {
-	if next.Posture.Status == status {
-		return false
-	}
-	next.Posture.Status = status
-	next.Posture.Since = now
-	next.Epoch++
-	return true
 }
 
 // Reauthorize decides again after the policy changed.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"sallyport/engine/policy"
+	"sallyport/engine/posture"
 	. "sallyport/engine/step"
 	"sallyport/netio/report"
 	"sallyport/sessions"
@@ -77,6 +79,16 @@ func ack(now time.Time, s *sessions.Session) *sessions.Session {
 	return Settle(now, s, &Settled{Serial: s.Change.Serial, Outcome: OutcomeACK, Attempts: 1})
 }
 
+// expire is Expire with the names of what happened.
+func expire(now time.Time, s *sessions.Session, r *Rules) (*sessions.Session, string) {
+	next, all := Expire(now, s, r)
+	var what []string
+	for _, h := range all {
+		what = append(what, h.What)
+	}
+	return next, strings.Join(what, ", ")
+}
+
 // TestTheStory walks the reference: redirect, a stick, blocked, full access by CoA, the
 // stick again, back to the redirect by CoA.
 func TestTheStory(t *testing.T) {
@@ -136,7 +148,7 @@ func TestNothingIsChangedInPlace(t *testing.T) {
 			return Operator(at(6), s, sessions.ChangeDisconnect, "x", r)
 		},
 		func(s *sessions.Session) *sessions.Session { return login(t, r, at(7), s) },
-		func(s *sessions.Session) *sessions.Session { n, _ := Expire(at(100*time.Hour), s, r); return n },
+		func(s *sessions.Session) *sessions.Session { n, _ := expire(at(100*time.Hour), s, r); return n },
 		func(s *sessions.Session) *sessions.Session { return End(at(8), at(8), s, "x") },
 	} {
 		before := *s
@@ -320,19 +332,19 @@ func TestTimePasses(t *testing.T) {
 		want string
 		test func(*sessions.Session) bool
 	}{
-		{"nothing is due", pending, time.Minute, ExpiredNothing, func(s *sessions.Session) bool { return s == pending }},
-		{"no agent came", pending, 11 * time.Minute, ExpiredPending, func(s *sessions.Session) bool {
+		{"nothing is due", pending, time.Minute, "", func(s *sessions.Session) bool { return s == pending }},
+		{"no agent came", pending, 11 * time.Minute, posture.HappenedPending, func(s *sessions.Session) bool {
 			return s.Posture.Status == sessions.Pending && s.Posture.ValidUntil.IsZero() && s.Live()
 		}},
-		{"the agent fell silent", compliant, 47 * time.Minute, ExpiredAgent, func(s *sessions.Session) bool {
+		{"the agent fell silent", compliant, 47 * time.Minute, posture.HappenedLost, func(s *sessions.Session) bool {
 			return s.Posture.Status == sessions.NonCompliant && s.Change != nil && s.Change.Grant.Profile == "Posture_Redirect" && s.Epoch > compliant.Epoch
 		}},
 		{"no accounting", pending, 5 * time.Hour, ExpiredPurge, func(s *sessions.Session) bool { return !s.Live() }},
-		{"accounting began", acct, 5 * time.Hour, ExpiredPending, func(s *sessions.Session) bool { return s.Live() }},
+		{"accounting began", acct, 5 * time.Hour, posture.HappenedPending, func(s *sessions.Session) bool { return s.Live() }},
 		{"no stop", acct, 121 * time.Hour, ExpiredPurge, func(s *sessions.Session) bool { return !s.Live() }},
 		{"kept long enough", End(at(0), at(0), pending, "x"), 2 * time.Hour, ExpiredForget, func(s *sessions.Session) bool { return s == nil }},
 	} {
-		s, what := Expire(at(c.at), c.s, r)
+		s, what := expire(at(c.at), c.s, r)
 		if what != c.want || !c.test(s) {
 			t.Errorf("%s: %q %+v", c.what, what, s)
 		}
