@@ -28,27 +28,33 @@ func (t *testRun) expect(one *config.Step, path string) {
 			t.fault(e.Pos, path+".posture", fmt.Sprintf("%s: expected posture %s, got %s", at, e.Value, got), t.whyPosture())
 		}
 	}
-	if e := one.Expect.CoA; e.Value != "" && (e.Value == config.NoCoA || t.knownProfile(e, path+".coa")) {
+	if e := one.Expect.CoA; e.Value != "" && (e.Value == config.NoCoA || e.Value == config.DisconnectCoA || t.knownProfile(e, path+".coa")) {
 		t.expectCoA(e, path+".coa", at)
 	}
 }
 
-// expectCoA looks at the last CoA of the step: those before it were overtaken.
+// expectCoA looks at the last CoA of the step: those before it were overtaken. One that
+// disconnects is known by that, and by the profile that it goes with.
 func (t *testRun) expectCoA(e config.Text, path, at string) {
-	got, reason := config.NoCoA, "the profile did not change; "+t.why()
+	found, reason := "none", "the profile did not change; "+t.why()
 	if n := len(t.sent); n > 0 {
-		got, reason = t.sent[n-1].profile, "because of "+t.sent[n-1].reason+"; "+t.why()
-	}
-	if got == e.Value {
+		last := &t.sent[n-1]
+		if e.Value == last.profile || e.Value == config.DisconnectCoA && last.kind == sessions.ChangeDisconnect {
+			return
+		}
+		found, reason = "one to "+last.profile, "because of "+last.reason+"; "+t.why()
+		if last.kind == sessions.ChangeDisconnect {
+			found = "a disconnect"
+		}
+	} else if e.Value == config.NoCoA {
 		return
 	}
 	want := "a CoA to " + e.Value
-	if e.Value == config.NoCoA {
+	switch e.Value {
+	case config.NoCoA:
 		want = "no CoA"
-	}
-	found := "one to " + got
-	if got == config.NoCoA {
-		found = "none"
+	case config.DisconnectCoA:
+		want = "a disconnect"
 	}
 	t.fault(e.Pos, path, fmt.Sprintf("%s: expected %s, got %s", at, want, found), reason)
 }

@@ -64,7 +64,7 @@ type testRun struct {
 }
 
 // sent is one CoA.
-type sent struct{ profile, reason string }
+type sent struct{ kind, profile, reason string }
 
 func (t *testRun) fault(pos config.Pos, path, message, hint string) {
 	if pos.IsZero() {
@@ -207,7 +207,7 @@ func (t *testRun) pass(now time.Time) {
 // changed takes the next version of the session, and acknowledges its CoA.
 func (t *testRun) changed(now time.Time, next *sessions.Session) {
 	if c := next.Change; c != nil && (t.session == nil || t.session.Changes != next.Changes) {
-		t.sent = append(t.sent, sent{c.Grant.Profile, c.Reason})
+		t.sent = append(t.sent, sent{c.Kind, c.Grant.Profile, c.Reason})
 		next = step.Settle(now, next, &step.Settled{Serial: c.Serial, Outcome: step.OutcomeACK, Attempts: 1})
 	}
 	t.session = next
@@ -280,7 +280,7 @@ func (t *testRun) report(now time.Time, one *config.Step, path string) bool {
 	in := step.ReportInput{
 		Report: &report.Report{
 			V: report.Version, Seq: b.Seq + 1, Nonce: b.Nonce, Trigger: one.Report.Trigger,
-			Agent: report.Agent{Name: "policy test", Kind: one.Report.Kind}, System: report.System{OS: t.test.Given.OS}, Facts: observed,
+			Agent: report.Agent{Name: "policy test", Kind: one.Report.Kind}, System: t.system(), Facts: observed,
 		},
 		Hash: hash[:], Key: b.Key, Nonce: b.Nonce, DecisionID: "policy-test",
 	}
@@ -300,6 +300,12 @@ func (t *testRun) lately() []string {
 		return append([]string{"..."}, t.happened[n-happenedMax:]...)
 	}
 	return slices.Clone(t.happened)
+}
+
+// system is what the test's agent says of the endpoint.
+func (t *testRun) system() report.System {
+	g := &t.test.Given
+	return report.System{OS: g.OS, OSVersion: g.OSVersion, Hostname: g.Hostname, Domain: g.Domain}
 }
 
 // why says in one line what led to where the session is.

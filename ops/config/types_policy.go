@@ -121,6 +121,9 @@ type Given struct {
 	Groups           []string `key:"groups"` // besides those that the user's store tells
 	NAS              Text     `key:"nas"`
 	OS               string   `key:"os" one:"windows|linux|macos"`
+	OSVersion        string   `key:"os-version"` // as the agent tells, as are the two below
+	Hostname         string   `key:"hostname"`
+	Domain           string   `key:"domain"`
 	MAC              Text     `key:"mac"`
 	Method           string   `key:"method" default:"pap"`
 	CallingStationID string   `key:"calling-station-id"`
@@ -168,8 +171,11 @@ type Expect struct {
 	Profile Text `key:"profile"`
 	Rule    Text `key:"rule"`
 	Posture Text `key:"posture" one:"Unknown|Pending|Compliant|NonCompliant|NotApplicable"`
-	CoA     Text `key:"coa"` // the profile that a CoA brings, or none
+	CoA     Text `key:"coa"` // the profile that a CoA brings, disconnect, or none
 }
 
-// NoCoA is the word for a step after which nothing may be sent to the NAS.
-const NoCoA = "none"
+// Words for a step after which nothing may be sent to the NAS, or the end of the session.
+const (
+	NoCoA         = "none"
+	DisconnectCoA = "disconnect"
+)
