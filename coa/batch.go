@@ -13,7 +13,7 @@ type peer struct {
 	urgent  queue
 	bulk    queue     // leaves when nothing urgent waits
 	due     time.Time // the batch leaves then; zero: nothing waits
-	windows []*window // by socket, made when the ones before are full
+	windows []*window // of a source in the order of its sockets, made when the ones before are full
 	flying  int       // requests in flight
 	tokens  float64   // first transmissions that may leave now, by rate
 	refill  time.Time // of tokens
@@ -50,23 +50,38 @@ func (p *peer) queueOf(t *track) *queue {
 	return &p.urgent
 }
 
-// room is a window with a free identifier, nil when all are full or the NAS has as many
-// requests as it can bear.
-func (p *peer) room(sockets int) *window {
+// room is a window with a free identifier on one of the sockets from first, nil when all
+// are full or the NAS has as many requests as it can bear.
+func (p *peer) room(first, sockets int) *window {
 	if p.flying >= p.bears() {
 		return nil
 	}
+	next := first
 	for _, w := range p.windows {
-		if w.used < windowMax {
+		switch {
+		case w.socket < first || w.socket >= first+sockets:
+			continue // of the source that was configured before
+		case w.used < windowMax:
+			return w
+		}
+		next++
+	}
+	if next == first+sockets {
+		return nil
+	}
+	w := &window{socket: next}
+	p.windows = append(p.windows, w)
+	return w
+}
+
+// window is that of a socket; nil when nothing was sent from there.
+func (p *peer) window(socket int) *window {
+	for _, w := range p.windows {
+		if w.socket == socket {
 			return w
 		}
 	}
-	if len(p.windows) == sockets {
-		return nil
-	}
-	w := &window{socket: len(p.windows)}
-	p.windows = append(p.windows, w)
-	return w
+	return nil
 }
 
 // bears is how many requests may be in flight: the configured limit, less after the NAS

@@ -19,6 +19,9 @@ type NAS struct {
 	Key    *radius.Key
 	Recipe *recipe.Recipe
 
+	// Source is the address to send from, one of Config.Sources; zero: Config.Source.
+	Source netip.Addr
+
 	InFlightMax int // requests unanswered at a time; 0: the recipe's, else 128. The windows hold 192 a socket
 	RateMax     int // first transmissions a second; 0: the recipe's, else any. Retransmissions have their own pace
 

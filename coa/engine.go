@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ const (
 	trimAfter      = time.Minute
 )
 
+// SourcesMax is how many addresses besides the default an Engine can send from.
+const SourcesMax = socketsMax/socketsDefault - 1
+
 // Errors of Submit.
 var (
 	ErrFull   = errors.New("coa: too many changes pending")
@@ -51,8 +55,9 @@ type Config struct {
 	Logger *slog.Logger // for what the system refuses to send; nil: nothing is logged
 	Seed   uint64       // of the jitter; 0: from the clock
 
-	Source     netip.Addr // address to send from; zero: the system's choice
-	Sockets    int
+	Source     netip.Addr    // address to send from; zero: the system's choice
+	Sources    []netip.Addr  // others, which a NAS may name; SourcesMax at most
+	Sockets    int           // for each of them
 	BatchWait  time.Duration // how long changes of one NAS gather; negative: not at all
 	BatchMax   int           // or how many
 	PendingMax int           // changes taken and not settled
@@ -68,6 +73,7 @@ type Engine struct {
 	log       *slog.Logger
 	wires     []*wire
 	local     []netip.AddrPort
+	sources   []netip.Addr
 	bursts    chan *burst // from the sockets to the loop
 	interest  *interest
 	commands  chan func(*machine)
@@ -102,19 +108,22 @@ func New(c Config) (*Engine, error) {
 		return nil, errors.New("coa: no function for settlements")
 	}
 	c = c.withDefaults()
-	if c.Sockets < 1 || c.Sockets > socketsMax {
-		return nil, fmt.Errorf("coa: %d sockets; 1 to %d", c.Sockets, socketsMax)
+	sockets, err := c.sockets()
+	if err != nil {
+		return nil, err
 	}
 	e := &Engine{
 		settledFn: c.Settled, confirmFn: c.Confirmation, eventFn: c.Event, clock: c.Clock, log: c.Logger, pendingMax: c.PendingMax,
-		bursts: make(chan *burst, c.Sockets*burstsEach), bySocket: make([][]datagram, c.Sockets),
+		bursts: make(chan *burst, sockets*burstsEach), bySocket: make([][]datagram, sockets), sources: c.Sources,
 		commands: make(chan func(*machine)), wake: make(chan struct{}, 1),
 		stop: make(chan struct{}), cut: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	if err := e.open(c.Source, c.Sockets); err != nil {
-		return nil, err
+	for _, source := range append([]netip.Addr{c.Source}, c.Sources...) {
+		if err := e.open(source, c.Sockets); err != nil {
+			return nil, err
+		}
 	}
-	s := settings{sockets: c.Sockets, batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry, staleWindow: staleDefault,
+	s := settings{sockets: c.Sockets, sources: c.allSources(), batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry, staleWindow: staleDefault,
 		linger: lingerDefault, opened: c.Clock.Now(), confirms: c.Confirmation != nil}
 	e.machine = newMachine(s, c.Seed, func(i int) netip.AddrPort { return e.local[i] }, c.Event != nil)
 	e.refusedFn, e.interest = e.refused, e.machine.interest
@@ -123,6 +132,22 @@ func New(c Config) (*Engine, error) {
 	}
 	go e.loop()
 	return e, nil
+}
+
+// sockets is how many there are for all sources.
+func (c *Config) sockets() (int, error) {
+	switch {
+	case len(c.Sources) > SourcesMax:
+		return 0, fmt.Errorf("coa: %d source addresses; %d at most", len(c.Sources), SourcesMax)
+	case c.Sockets < 1 || c.Sockets*(1+len(c.Sources)) > socketsMax:
+		return 0, fmt.Errorf("coa: %d sockets; 1 to %d", c.Sockets*(1+len(c.Sources)), socketsMax)
+	}
+	return c.Sockets * (1 + len(c.Sources)), nil
+}
+
+// allSources is the default, which no NAS names, and the others.
+func (c *Config) allSources() []netip.Addr {
+	return append([]netip.Addr{{}}, c.Sources...)
 }
 
 func (c Config) withDefaults() Config {
@@ -176,6 +201,9 @@ func (e *Engine) closeWires() (err error) {
 func (e *Engine) Submit(c Change) error {
 	if err := c.validate(); err != nil {
 		return err
+	}
+	if from := c.NAS.Source; from.IsValid() && !slices.Contains(e.sources, from) {
+		return fmt.Errorf("%w: session %s: NAS %s is to be told from %s, and no socket has that address", ErrBadChange, c.Session, c.NAS.Name, from)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

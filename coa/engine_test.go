@@ -331,12 +331,53 @@ func TestBadConfiguration(t *testing.T) {
 	}{
 		{coa.Config{}, "coa: no function for settlements"},
 		{coa.Config{Settled: nothing, Sockets: 65}, "coa: 65 sockets; 1 to 64"},
+		{coa.Config{Settled: nothing, Sources: make([]netip.Addr, 16)}, "coa: 16 source addresses; 15 at most"},
 		{coa.Config{Settled: nothing, Source: netip.MustParseAddr("192.0.2.1")}, "coa: socket to send from 192.0.2.1: "},
 	} {
 		e, err := coa.New(test.config)
 		if e != nil || err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
+	}
+}
+
+// TestSources: a NAS is told from the address that is named for it, another one from
+// another address, of either family, and one that names none from the default.
+func TestSources(t *testing.T) {
+	first, second := netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")
+	e, l := start(t, coa.Config{Source: netip.MustParseAddr("127.0.0.1"), Sources: []netip.Addr{first, second}, Sockets: 2})
+	told := 0
+	next := func() coa.Settlement { told++; return l.await(t, told)[told-1] }
+	for _, from := range []netip.Addr{{}, first, second, first} {
+		nas := coatest.NewScript(t, "secret")
+		nas.ACK()
+		target := asa(t, "asa", nas.Addr(), "secret")
+		target.Source = from
+		submit(t, e, push(target, fmt.Sprintf("s%d", told), 1))
+		got := next()
+		want := from
+		if !from.IsValid() {
+			want = netip.MustParseAddr("127.0.0.1")
+		}
+		if got.Outcome != coa.ACK || got.Local.Addr() != want || nas.Await(1)[0].From != got.Local {
+			t.Errorf("from %s: %s, %s", from, got.String(), got.Local)
+		}
+	}
+	// Configured anew while the NAS is known: the sockets are the other source's.
+	nas := coatest.NewScript(t, "secret")
+	nas.ACK().ACK()
+	for i, from := range []netip.Addr{first, second} {
+		target := asa(t, "asa", nas.Addr(), "secret")
+		target.Source = from
+		submit(t, e, push(target, "moved", uint64(i+1)))
+		if got := next(); got.Outcome != coa.ACK || got.Local.Addr() != from {
+			t.Errorf("configured with %s: %s, %s", from, got.String(), got.Local)
+		}
+	}
+	target := asa(t, "asa", nas.Addr(), "secret")
+	target.Source = netip.MustParseAddr("127.0.0.9")
+	if err := e.Submit(push(target, "nowhere", 1)); !errors.Is(err, coa.ErrBadChange) {
+		t.Errorf("a source without a socket: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package coa
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"sallyport/netio/radius"
@@ -12,7 +13,8 @@ import (
 
 // settings are the machine's numbers; Config has them with their defaults.
 type settings struct {
-	sockets     int
+	sockets     int          // of each source
+	sources     []netip.Addr // the zero one is the default; those of source i begin at socket i x sockets
 	batchWait   time.Duration
 	batchMax    int
 	retry       Retransmission
@@ -225,7 +227,7 @@ func (m *machine) pump(now time.Time, p *peer) {
 			m.timers.set(&p.timer, p.due)
 			return
 		}
-		w := p.room(m.sockets)
+		w := p.room(m.firstSocket(p.limits.Source), m.sockets)
 		if w == nil {
 			m.watch(p)
 			return
@@ -280,6 +282,11 @@ func (m *machine) transmit(now time.Time, p *peer, w *window, t *track) {
 	m.expect(now, t, e)
 	m.timers.set(&s.timer, m.deadline(s))
 	m.send(s, EventSent)
+}
+
+// firstSocket is where the sockets of a source begin.
+func (s *settings) firstSocket(source netip.Addr) int {
+	return max(0, slices.Index(s.sources, source)) * s.sockets
 }
 
 func (m *machine) newSlot() *slot {

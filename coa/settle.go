@@ -29,11 +29,13 @@ func (m *machine) receive(now time.Time, socket int, from netip.AddrPort, pkt []
 	case why != radius.Sound:
 		m.drop(now, socket, from, pkt, p, DropMalformed)
 		return
-	case socket >= len(p.windows):
+	}
+	w := p.window(socket)
+	if w == nil {
 		m.drop(now, socket, from, pkt, p, DropBadAuthenticator)
 		return
 	}
-	s, outcome, why2 := m.match(now, p.windows[socket], &v)
+	s, outcome, why2 := m.match(now, w, &v)
 	if why2 != taken {
 		m.drop(now, socket, from, pkt, p, why2)
 		return

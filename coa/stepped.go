@@ -44,17 +44,21 @@ func NewStepped(c Config) (*Stepped, error) {
 		return nil, errors.New("coa: no function for settlements")
 	}
 	c = c.withDefaults()
-	if c.Sockets < 1 || c.Sockets > socketsMax {
-		return nil, fmt.Errorf("coa: %d sockets; 1 to %d", c.Sockets, socketsMax)
+	if _, err := c.sockets(); err != nil {
+		return nil, err
 	}
 	s := &Stepped{config: c, pendingMax: c.PendingMax}
-	s.machine = newMachine(settings{sockets: c.Sockets, batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry,
+	s.machine = newMachine(settings{sockets: c.Sockets, sources: c.allSources(), batchWait: max(0, c.BatchWait), batchMax: c.BatchMax, retry: c.Retry,
 		staleWindow: staleDefault, linger: lingerDefault, confirms: c.Confirmation != nil}, c.Seed, s.local, c.Event != nil)
 	return s, nil
 }
 
 func (s *Stepped) local(socket int) netip.AddrPort {
-	return netip.AddrPortFrom(s.config.Source, steppedPort+uint16(socket))
+	source := s.config.Source
+	if i := socket / s.config.Sockets; i > 0 {
+		source = s.config.Sources[i-1]
+	}
+	return netip.AddrPortFrom(source, steppedPort+uint16(socket))
 }
 
 // Submit is Engine.Submit. The change waits for the next Step.

@@ -212,7 +212,7 @@ func (e *Engine) openState(snap snapshot) error {
 	if push == nil {
 		push = func(c coa.Config) (pusher, error) { return coa.New(c) }
 	}
-	e.coa, err = push(coa.Config{Settled: e.settled, Event: e.ledger.Note, Confirmation: e.confirmed, Clock: e.clock, Logger: e.log, Source: snap.CoASource})
+	e.coa, err = push(coa.Config{Settled: e.settled, Event: e.ledger.Note, Confirmation: e.confirmed, Clock: e.clock, Logger: e.log, Sources: snap.CoASources})
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}

@@ -131,7 +131,8 @@ func restartOnly(old, next snapshot) error {
 		{"listen", !slices.Equal(addresses(old.Config), addresses(next.Config))},
 		{"records.folded", old.Config.Records.Folded != next.Config.Records.Folded},
 		{"records.livelog", old.Config.Records.Livelog != next.Config.Records.Livelog},
-		{"nas.coa.source", old.CoASource != next.CoASource},
+		{"portal.limits", old.Config.Portal.Limits != next.Config.Portal.Limits},
+		{"nas.coa.source", !slices.Equal(old.CoASources, next.CoASources)},
 	} {
 		if c.differ {
 			what = append(what, c.name)

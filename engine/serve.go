@@ -110,6 +110,7 @@ func (s *Server) openPortal(c *config.Config) error {
 		Address: c.Listen.Portal.Value, Name: c.Appliance.Name.Value, Names: names,
 		StateDir: c.Appliance.State.Value, Certificate: c.Portal.Certificate.Value, Key: c.Portal.Key.Value,
 		AgentsDirectory: c.Provisioning.AgentsDirectory.Value, Clock: s.e.clock, Logger: s.e.log,
+		Limits: portalLimits(&c.Portal.Limits),
 	}, s.e.Posture())
 	if err != nil {
 		return err
@@ -120,6 +121,11 @@ func (s *Server) openPortal(c *config.Config) error {
 	s.portal.Start()
 	go s.watch(s.portal.Failed())
 	return nil
+}
+
+func portalLimits(c *config.PortalLimits) portal.Limits {
+	return portal.Limits{Connections: c.Connections, ConnectionsPer: c.ConnectionsPerAddress, Handshakes: c.Handshakes,
+		RequestsPer: c.RequestsPerAddress, RequestsBurst: c.RequestBurst, DownloadsAtOnce: c.Downloads}
 }
 
 func (s *Server) openConsole(c *config.Config) error {

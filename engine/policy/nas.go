@@ -22,15 +22,22 @@ type NAS struct {
 	LimitProxyState             bool
 
 	prefixes []netip.Prefix
-	coaKey   *radius.Key
 	coaPort  uint16
-	retry    coa.Retransmission
+	target   coa.NAS      // without its address
+	sources  []netip.Addr // to send from, at most one of each family
 }
 
 // CoATarget is where changes for a session of the NAS go: the NAS's address as its
 // packets showed it, since one entry may stand for many.
 func (n *NAS) CoATarget(address netip.Addr) *coa.NAS {
-	return &coa.NAS{Name: n.Name, Addr: netip.AddrPortFrom(address, n.coaPort), Key: n.coaKey, Recipe: n.Recipe, Retry: n.retry}
+	to := n.target
+	to.Addr = netip.AddrPortFrom(address, n.coaPort)
+	for _, own := range n.sources {
+		if own.Is4() == address.Unmap().Is4() {
+			to.Source = own
+		}
+	}
+	return &to
 }
 
 // Address is the NAS's address, false when the entry stands for several.
@@ -94,21 +101,24 @@ func compileNAS(list []config.NAS, book *recipe.Book) (*nasTable, config.Faults)
 	return t, faults
 }
 
-// coaSource is the one address that changes leave from: all NASes share the sockets.
-func coaSource(list []config.NAS) (source netip.Addr, faults config.Faults) {
+// coaSources are the addresses that changes leave from; each has sockets of its own.
+func coaSources(list []config.NAS) (sources []netip.Addr, faults config.Faults) {
 	for i := range list {
 		c := &list[i]
-		switch own := c.CoA.Source; {
-		case !own.IsValid() || own == source:
-		case !source.IsValid():
-			source = own
-		default:
-			faults = append(faults, config.Fault{Pos: c.CoA.Pos, Path: "nas." + c.Name.Value + ".coa.source",
-				Message: "changes leave from one address, and " + source.String() + " is named above",
-				Hint:    "give the same source to every NAS, or none"})
+		for _, own := range c.CoA.Source {
+			switch {
+			case slices.Contains(sources, own):
+			case len(sources) == coa.SourcesMax:
+				return sources, config.Faults{{Pos: c.CoA.Pos, Path: "nas." + c.Name.Value + ".coa.source",
+					Message: fmt.Sprintf("changes leave from %d addresses at most, and as many are named above", coa.SourcesMax),
+					Hint:    "give NASes that are reached the same way the same source, or none"}}
+			default:
+				sources = append(sources, own)
+			}
 		}
 	}
-	return source, faults
+	slices.SortFunc(sources, netip.Addr.Compare)
+	return sources, nil
 }
 
 func newNAS(c *config.NAS, book *recipe.Book) (*NAS, *config.Fault) {
@@ -130,8 +140,15 @@ func newNAS(c *config.NAS, book *recipe.Book) (*NAS, *config.Fault) {
 	n := &NAS{
 		Name: c.Name.Value, Group: c.Group, Key: key, Recipe: r, prefixes: c.Addresses,
 		RequireMessageAuthenticator: c.MessageAuthenticator == config.Require,
-		LimitProxyState:             c.LimitProxyState, coaKey: coaKey, coaPort: r.Port(),
-		retry: coa.Retransmission{Initial: c.CoA.Timeout, CountMax: c.CoA.Retries + 1},
+		LimitProxyState:             c.LimitProxyState, coaPort: r.Port(), sources: c.CoA.Source,
+		target: coa.NAS{Name: c.Name.Value, Key: coaKey, Recipe: r, InFlightMax: c.CoA.InFlight, RateMax: c.CoA.Rate, ConfirmWithin: c.CoA.ConfirmWithin,
+			Retry: coa.Retransmission{Initial: c.CoA.Timeout, CountMax: c.CoA.Retries + 1}},
+	}
+	n.target.Fallback, _ = recipe.ParseFallback(c.CoA.Fallback)
+	if kind, ok := n.target.Fallback.Kind(); ok && r.Means(kind) == r.Apply() {
+		return nil, &config.Fault{Pos: c.CoA.Pos, Path: "nas." + c.Name.Value + ".coa.fallback",
+			Message: fmt.Sprintf("with the recipe %s a new authorization comes by %s already: after silence the same again is no way out", c.Recipe.Value, r.Apply()),
+			Hint:    "write alarm, or leave it out"}
 	}
 	if c.CoA.Port != 0 {
 		n.coaPort = uint16(c.CoA.Port)

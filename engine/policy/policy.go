@@ -25,8 +25,9 @@ type Snapshot struct {
 	Users    *authn.Users
 	Rules    step.Rules
 
-	// CoASource is where changes leave from; the zero Addr leaves it to the system.
-	CoASource netip.Addr
+	// CoASources are the addresses that NASes are told from, in order; a NAS that names none
+	// leaves it to the system.
+	CoASources []netip.Addr
 
 	nas          *nasTable
 	provisioning *provisioning
@@ -48,7 +49,7 @@ func Load(path string) (*Snapshot, config.Warnings, config.Faults) {
 	add(nil, f)
 	s.nas, f = compileNAS(c.NAS, book)
 	add(nil, f)
-	s.CoASource, f = coaSource(c.NAS)
+	s.CoASources, f = coaSources(c.NAS)
 	add(nil, f)
 	var w config.Warnings
 	scope := expr.NewScope()

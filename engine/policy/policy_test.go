@@ -5,9 +5,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"sallyport/coa"
+	"sallyport/coa/recipe"
 	"sallyport/engine/authz"
 )
 
@@ -97,6 +101,45 @@ func TestNASBySource(t *testing.T) {
 	a := netip.MustParseAddr("192.0.2.1")
 	if n := testing.AllocsPerRun(100, func() { s.NAS(a) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestCoATarget: what the file says of how a NAS is told arrives where it is told, and the
+// address to send from is of the NAS's family.
+func TestCoATarget(t *testing.T) {
+	_, _, dir := unpack(t, "testdata/coa.txt")
+	s, _, faults := Load(filepath.Join(dir, "sallyport.yaml"))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	address := netip.MustParseAddr
+	if want := []netip.Addr{address("192.0.2.98"), address("192.0.2.99"), address("2001:db8::99")}; !slices.Equal(s.CoASources, want) {
+		t.Errorf("sources %v, want %v", s.CoASources, want)
+	}
+	own := coa.NAS{Name: "own", Fallback: recipe.FallbackDisconnect, ConfirmWithin: 45 * time.Second, InFlightMax: 7, RateMax: 11,
+		Retry: coa.Retransmission{Initial: 3 * time.Second, CountMax: 2}}
+	others := coa.Retransmission{Initial: 2 * time.Second, CountMax: 4}
+	for from, want := range map[string]coa.NAS{
+		"192.0.2.1":   {Name: "plain", Addr: netip.MustParseAddrPort("192.0.2.1:1700"), Retry: others},
+		"2001:db8::1": {Name: "plain", Addr: netip.MustParseAddrPort("[2001:db8::1]:1700"), Retry: others},
+		"192.0.2.2":   {Addr: netip.MustParseAddrPort("192.0.2.2:3799"), Source: address("192.0.2.99")},
+		"2001:db8::2": {Addr: netip.MustParseAddrPort("[2001:db8::2]:3799"), Source: address("2001:db8::99")},
+		"192.0.2.3":   {Name: "four", Addr: netip.MustParseAddrPort("192.0.2.3:3799"), Source: address("192.0.2.98"), Retry: others},
+		"2001:db8::3": {Name: "four", Addr: netip.MustParseAddrPort("[2001:db8::3]:3799"), Retry: others},
+	} {
+		if want.Name == "" {
+			at, source := want.Addr, want.Source
+			want = own
+			want.Addr, want.Source = at, source
+		}
+		got := *s.NAS(address(from)).CoATarget(address(from))
+		if got.Key == nil || got.Recipe == nil {
+			t.Errorf("%s: no key or no recipe", from)
+		}
+		got.Key, got.Recipe = nil, nil
+		if got != want {
+			t.Errorf("%s: got %+v, want %+v", from, got, want)
+		}
 	}
 }
 

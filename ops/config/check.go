@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,9 +136,20 @@ func (l *loader) checkNAS() {
 			}
 			prefixes[p] = n.Name.Value
 		}
+		l.checkSource(n, path+".coa.source")
 	}
 	if len(l.config.NAS) == 0 {
 		l.warn(Pos{File: l.config.File}, "nas", "no NAS is configured: every packet will be dropped", "")
+	}
+}
+
+// checkSource: an address to send from is of a family that the NAS has.
+func (l *loader) checkSource(n *NAS, path string) {
+	for _, source := range n.CoA.Source {
+		if len(n.Addresses) > 0 && !slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() == source.Is4() }) {
+			family := map[bool]string{true: "IPv4", false: "IPv6"}[source.Is4()]
+			l.fault(l.at(path, n.Pos), path, fmt.Sprintf("%s is of %s, and the NAS has no address of that", source, family), "an address of this machine from which the NAS can be reached")
+		}
 	}
 }
 
@@ -164,6 +176,11 @@ func (l *loader) checkPostureAgent() {
 
 func (l *loader) checkPortal() {
 	p := &l.config.Portal
+	if own := &p.Limits; own.ConnectionsPerAddress > own.Connections {
+		const path = "portal.limits.connections-per-address"
+		l.fault(l.at(path, Pos{File: l.config.File}), path, fmt.Sprintf("%d is more than portal.limits.connections, %d", own.ConnectionsPerAddress, own.Connections),
+			"one address could have all of them: give it a part")
+	}
 	switch {
 	case p.Certificate.Value == "" && p.Key.Value == "":
 		return

@@ -25,6 +25,7 @@ func init() { // a variable's value may not refer to itself, and these come back
 		reflect.TypeFor[secret.Shared]():  decodeSecret,
 		reflect.TypeFor[netip.Addr]():     decodeIP,
 		reflect.TypeFor[[]netip.Prefix](): decodePrefixes,
+		reflect.TypeFor[[]netip.Addr]():   decodeAddresses,
 		reflect.TypeFor[DACL]():           decodeDACL,
 		reflect.TypeFor[[]Attribute]():    decodeAttributes,
 		reflect.TypeFor[Raw]():            decodeRaw,
@@ -123,13 +124,40 @@ func decodeIP(d *decoder, n ast.Node, v reflect.Value, path string, _ tag) {
 	v.Set(reflect.ValueOf(a.Unmap()))
 }
 
-func decodePrefixes(d *decoder, n ast.Node, v reflect.Value, path string, _ tag) {
-	items := []ast.Node{n}
-	if seq, ok := n.(*ast.SequenceNode); ok {
-		items = seq.Values
+// decodeAddresses takes one address, or a list with one of each family.
+func decodeAddresses(d *decoder, n ast.Node, v reflect.Value, path string, _ tag) {
+	var all []netip.Addr
+	for _, item := range itemsOf(n) {
+		item = d.resolve(item)
+		if item == nil {
+			continue
+		}
+		var a netip.Addr
+		decodeIP(d, item, reflect.ValueOf(&a).Elem(), path, tag{})
+		switch {
+		case !a.IsValid():
+		case a.IsUnspecified():
+			d.fault(d.pos(item), path, a.String()+" is no address to send from", "leave it out, and the system chooses")
+		case slices.ContainsFunc(all, func(b netip.Addr) bool { return a.Is4() == b.Is4() }):
+			d.fault(d.pos(item), path, a.String()+" is a second address of its family", "one for IPv4, one for IPv6")
+		default:
+			all = append(all, a)
+		}
 	}
+	v.Set(reflect.ValueOf(all))
+}
+
+// itemsOf is the entries of a list, or the one value that stands for a list of one.
+func itemsOf(n ast.Node) []ast.Node {
+	if seq, ok := n.(*ast.SequenceNode); ok {
+		return seq.Values
+	}
+	return []ast.Node{n}
+}
+
+func decodePrefixes(d *decoder, n ast.Node, v reflect.Value, path string, _ tag) {
 	var all []netip.Prefix
-	for _, item := range items {
+	for _, item := range itemsOf(n) {
 		item = d.resolve(item)
 		if item == nil {
 			continue

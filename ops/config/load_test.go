@@ -41,7 +41,7 @@ func TestEverySectionArrives(t *testing.T) {
 		{"secret from the environment", string(lab.Secret.Reveal()), "another long random secret"},
 		{"position", asa.Recipe.Pos.String(), "testdata/sound/sallyport.yaml:12:13"},
 		{"default of a text", lab.Recipe.Value, "rfc5176"},
-		{"source", asa.CoA.Source, netip.MustParseAddr("10.48.23.88")},
+		{"source", asa.CoA.Source, []netip.Addr{netip.MustParseAddr("10.48.23.88")}},
 		{"duration", asa.CoA.Timeout, 1500 * time.Millisecond},
 		{"default of a duration", lab.CoA.Timeout, 2 * time.Second},
 		{"word", lab.MessageAuthenticator, Require},
@@ -65,6 +65,11 @@ func TestEverySectionArrives(t *testing.T) {
 		{"empty list is not a missing one", len(*c.Tests[0].Steps[1].Report.USB), 0},
 		{"default in a list", (*c.Tests[0].Steps[2].Report.USB)[0].State, "active"},
 		{"default status", c.Posture.DefaultStatus, "NotApplicable"},
+		{"source of each family", lab.CoA.Source, []netip.Addr{netip.MustParseAddr("10.48.23.88"), netip.MustParseAddr("2001:db8::88")}},
+		{"fallback", lab.CoA.Fallback, "bounce"},
+		{"fallback of its recipe", asa.CoA.Fallback, ""},
+		{"limit of the portal", c.Portal.Limits.RequestBurst, 1000},
+		{"limit of the portal by default", c.Portal.Limits.Handshakes, 64},
 		{"drain", c.Drain, 10 * time.Second},
 	} {
 		if !reflect.DeepEqual(want.got, want.want) {

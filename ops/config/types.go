@@ -79,9 +79,14 @@ type NASCoA struct {
 	Pos     Pos
 	Port    int           `key:"port" range:"1..65535"`                   // 0: the recipe's own
 	Secret  secret.Shared `key:"secret"`                                  // empty: the NAS's secret
-	Source  netip.Addr    `key:"source"`                                  // zero: the system chooses
+	Source  []netip.Addr  `key:"source"`                                  // to send from: one address, or one of each family; empty: the system chooses
 	Timeout time.Duration `key:"timeout" default:"2s" range:"100ms..60s"` // of the first attempt; later ones wait longer
 	Retries int           `key:"retries" default:"3" range:"0..10"`
+
+	Fallback      string        `key:"fallback" one:"alarm|disconnect|bounce"` // after silence to the end; empty: the recipe's own
+	ConfirmWithin time.Duration `key:"confirm-within" range:"1s..10m"`         // the NAS shows within that it carried a change out; empty: the recipe's own
+	InFlight      int           `key:"in-flight" range:"1..768"`               // requests without an answer; empty: the recipe's own, or 128
+	Rate          int           `key:"rate" range:"1..100000"`                 // changes a second; empty: the recipe's own, or any
 }
 
 // Identity is who may log in.
@@ -136,6 +141,17 @@ type Portal struct {
 	Key            Path          `key:"key"`
 	Name           Text          `key:"name"`                                         // host in the redirect URL; empty: appliance.name
 	TicketLifetime time.Duration `key:"ticket-lifetime" default:"1h" range:"1m..24h"` // of the single-use ticket in the redirect URL
+	Limits         PortalLimits  `key:"limits"`
+}
+
+// PortalLimits bounds what people and agents may ask of the portal.
+type PortalLimits struct {
+	Connections           int `key:"connections" default:"24576" range:"16..1000000"`        // at once, over all; about 25 KiB each
+	ConnectionsPerAddress int `key:"connections-per-address" default:"64" range:"1..100000"` // at once, from one address or IPv6 /64
+	Handshakes            int `key:"handshakes" default:"64" range:"1..10000"`               // at once; each is 1 to 4 ms of a core
+	RequestsPerAddress    int `key:"requests-per-address" default:"100" range:"1..1000000"`  // a second from one address, in the long run
+	RequestBurst          int `key:"request-burst" default:"500" range:"1..1000000"`         // from one address at once
+	Downloads             int `key:"downloads" default:"256" range:"1..100000"`              // of agents, at once, over all
 }
 
 // Sessions bounds the session table and says when silence ends a session.
