@@ -38,6 +38,8 @@ type passage struct {
 	d    *udp.Datagram
 	q    *request
 	fate fate
+
+	version uint64 // of the session's record, when again
 }
 
 // spareMax is how many requests a loop keeps for itself; the others go back to all.
@@ -162,6 +164,7 @@ func (l *loop) repeat(now time.Time, w *passage) bool {
 		return false
 	}
 	ev.next, ev.decision, ev.number = next, decision, l.e.decision()
+	w.version = next.Version
 	w.q.keepRow(ev.row(l.e, now, nil))
 	l.e.beside.Load().login(now, ev)
 	l.e.showed(next, recipe.SignAccess)
@@ -178,7 +181,7 @@ func (l *loop) answer(now time.Time, pushes uint64) {
 	l.sums.Reset()
 	for i := range l.work[:l.count] {
 		w := &l.work[i]
-		if w.fate == again && overtaken {
+		if w.fate == again && overtaken && !l.unchanged(w) {
 			w.fate = e.toCore(now, w.q, &w.q.login)
 		}
 		if w.fate >= answering {
@@ -197,6 +200,12 @@ func (l *loop) answer(now time.Time, pushes uint64) {
 		}
 		w.q, w.d = nil, nil
 	}
+}
+
+// unchanged says whether the session of a login is still what it was judged by.
+func (l *loop) unchanged(w *passage) bool {
+	s := l.e.table.Load(w.q.login.in.ID, &l.frame.scratch)
+	return s != nil && s.Version == w.version && s.Change == nil
 }
 
 func (w *passage) seal(now time.Time, sums *radius.Batch) {

@@ -12,9 +12,11 @@ import (
 )
 
 // TestAnAnswerIsNotOvertaken: a login is judged by its loop, and before the answer leaves
-// a push is published. Then the core judges again: one answer, one row, and it is late.
+// a push of its session is published. Then the core judges again: one answer, one row, and
+// it is late. A push of another session delays nobody.
 func TestAnAnswerIsNotOvertaken(t *testing.T) {
-	for _, overtaken := range []bool{false, true} {
+	for _, pushed := range []string{"nothing", "another", "this"} {
+		overtaken := pushed == "this"
 		r := newRig(t, 1700)
 		r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit))
 		r.e.memory.Wait()
@@ -29,8 +31,11 @@ func TestAnAnswerIsNotOvertaken(t *testing.T) {
 		if l.work[0].fate = r.e.access(now, l, &l.work[0]); l.work[0].fate != again {
 			t.Fatalf("fate %d: the loop did not judge", l.work[0].fate)
 		}
-		if overtaken {
+		if pushed != "nothing" {
 			r.e.pushes.Add(1)
+		}
+		if overtaken {
+			l.work[0].version-- // the table has a newer record
 		}
 		l.answer(now, pushes)
 		r.idle()
@@ -42,14 +47,14 @@ func TestAnAnswerIsNotOvertaken(t *testing.T) {
 			}
 		})
 		if at := len(d[0].Reply) > 0; at == overtaken || late != map[bool]int{true: 1}[overtaken] {
-			t.Errorf("overtaken %v: answered at once %v, late %d", overtaken, at, late)
+			t.Errorf("%s pushed: answered at once %v, late %d", pushed, at, late)
 		}
 		rows := r.rows()[before:]
 		if len(rows) != 1 || rows[0].Kind != record.KindAuth || rows[0].Status != record.Passed {
-			t.Errorf("overtaken %v: %d rows", overtaken, len(rows))
+			t.Errorf("%s pushed: %d rows", pushed, len(rows))
 		}
 		if n := r.e.counters.of("asa").accepts.Load(); n != 2 {
-			t.Errorf("overtaken %v: %d accepts", overtaken, n)
+			t.Errorf("%s pushed: %d accepts", pushed, n)
 		}
 	}
 }

@@ -158,19 +158,46 @@ func (e *Engine) reauthorizeAll(snap snapshot) {
 	for s := range e.table.All() {
 		ids = append(ids, s.ID)
 	}
-	changed := 0
-	for group := range slices.Chunk(ids, groupMax/4) {
+	changed, seen, tell := 0, 0, time.Now().Add(stormTell)
+	for group := range slices.Chunk(ids, stormGroup) {
+		begun := time.Now()
 		n, ok := e.reauthorize(snap, group)
-		if !ok {
+		if !ok || n > 0 && !e.breathe(time.Since(begun)) {
 			return
 		}
-		changed += n
+		changed, seen = changed+n, seen+len(group)
+		if changed > 0 && time.Now().After(tell) {
+			tell = time.Now().Add(stormTell)
+			e.system(record.Session, fmt.Sprintf("The new configuration is being applied: %d of %d sessions, %d change, %d wait for their NAS",
+				seen, len(ids), changed, e.table.Counts().Changing), "")
+		}
 	}
 	if changed > 0 {
 		e.system(record.Session, fmt.Sprintf("The new configuration changes what %d of %d sessions may do", changed, len(ids)), "")
 	}
 	if err := writeNew(e.revisionFile(snap), []byte(snap.Revision)); err != nil {
 		e.log.Warn("the next start decides again for every session", "error", err)
+	}
+}
+
+// A storm of changes takes its time, so that those who log in meanwhile do not notice:
+// after each group, that is judged, journaled and given to the CoA engine, it rests for
+// stormRest times as long as that took.
+const (
+	stormGroup = 64
+	stormRest  = 2
+	stormTell  = 2 * time.Second // between two rows that tell how far it is
+)
+
+// breathe rests after a group; false: the engine ends.
+func (e *Engine) breathe(took time.Duration) bool {
+	rest := time.NewTimer(stormRest * took)
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+		return true
+	case <-e.life.Done():
+		return false
 	}
 }
 

@@ -56,8 +56,10 @@ type appliance struct {
 	Authentication []netip.AddrPort
 	Portal         string // URL
 
-	said bytes.Buffer
-	stop func() error
+	said   bytes.Buffer
+	config string // the file
+	stop   func() error
+	reload func() error
 }
 
 // startWait is how long the appliance may take to listen.
@@ -80,8 +82,8 @@ func serve(ctx context.Context, program string, coaPort uint16) (_ *appliance, e
 		}
 	}
 	bound := filepath.Join(dir, "bound.json")
-	a := &appliance{}
-	child := exec.Command(program, "serve", "--config", filepath.Join(dir, "sallyport.yaml"), "--addrs-file", bound)
+	a := &appliance{config: filepath.Join(dir, "sallyport.yaml")}
+	child := exec.Command(program, "serve", "--config", a.config, "--addrs-file", bound)
 	child.Stderr = &a.said
 	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := child.Start(); err != nil {
@@ -92,6 +94,7 @@ func serve(ctx context.Context, program string, coaPort uint16) (_ *appliance, e
 		_ = child.Wait() // it is ended by a signal
 		close(ended)
 	}()
+	a.reload = func() error { return child.Process.Signal(syscall.SIGHUP) }
 	a.stop = func() error {
 		_ = child.Process.Signal(syscall.SIGTERM) // it may have ended
 		<-ended

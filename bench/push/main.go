@@ -11,6 +11,10 @@
 //	                         the acknowledgement of the change that it makes; the
 //	                         appliance, the NAS and the agents share the machine
 //
+//	FIGURE storm_auth_p50_x, storm_auth_p99_x   how many times as long a login takes while
+//	                         a reload gives 100,000 sessions another profile, each change
+//	                         journaled, sent and acknowledged
+//
 // The peer is a process of its own on another CPU, where there is one: it acknowledges
 // whatever comes, with a right Response Authenticator. Both senders talk to it in turn,
 // round by round, so that what else the machine does hits both. Both send what an ASA is
@@ -38,6 +42,7 @@ type options struct {
 	profile   string
 	program   string // the appliance
 	skip      string
+	storm     int
 }
 
 func main() {
@@ -50,7 +55,8 @@ func main() {
 	flag.BoolVar(&o.responder, "responder", false, "be the peer; used by the program itself")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the engine's rounds to this file")
 	flag.StringVar(&o.program, "program", "bin/sallyport", "the appliance")
-	flag.StringVar(&o.skip, "skip", "", "pushes or reports: leave that part out")
+	flag.StringVar(&o.skip, "skip", "", "pushes, reports or storm: leave these parts out, with commas between")
+	flag.IntVar(&o.storm, "storm", 100_000, "sessions that a reload changes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	met, err := run(ctx, &o)

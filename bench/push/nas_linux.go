@@ -20,6 +20,9 @@ type gateway struct {
 	mu     sync.Mutex // guards the following
 	waits  map[string]chan<- time.Time
 	forged int
+	heard  map[string]struct{} // sessions that were told of a change; nil: nobody counts
+	every  int                 // how many are expected
+	enough chan struct{}       // closed when all were told
 }
 
 func openGateway() (g *gateway, err error) {
@@ -68,6 +71,7 @@ func (g *gateway) listen() {
 		now := time.Now()
 		id, _ := v.AVPair("audit-session-id")
 		g.mu.Lock()
+		g.count(id)
 		if waits := g.waits[string(id)]; waits != nil {
 			select {
 			case waits <- now:
@@ -87,14 +91,7 @@ func (g *gateway) expect(id string, changes chan<- time.Time) {
 
 // login logs a session in and returns where it is redirected to.
 func (g *gateway) login(to netip.AddrPort, id string, n int) (redirect string, err error) {
-	b := radius.Begin(nil, radius.AccessRequest, byte(n))
-	b.Text(radius.UserName, userName)
-	b.Password(g.key, []byte(password))
-	b.Addr(radius.NASIPAddress, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
-	b.Text(radius.CallingStationID, "10.62.145.44")
-	b.AVPair("audit-session-id", id)
-	b.AVPair("coa-push", "true")
-	request, err := g.key.SealRequest(&b)
+	request, err := g.request(id, byte(n))
 	if err != nil {
 		return "", err
 	}
@@ -120,4 +117,16 @@ func (g *gateway) login(to netip.AddrPort, id string, n int) (redirect string, e
 		return "", fmt.Errorf("login %s: %s without a redirect", id, v.Code())
 	}
 	return "", fmt.Errorf("login %s: no answer", id)
+}
+
+// request is the login of a session.
+func (g *gateway) request(id string, identifier byte) ([]byte, error) {
+	b := radius.Begin(nil, radius.AccessRequest, identifier)
+	b.Text(radius.UserName, userName)
+	b.Password(g.key, []byte(password))
+	b.Addr(radius.NASIPAddress, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	b.Text(radius.CallingStationID, "10.62.145.44")
+	b.AVPair("audit-session-id", id)
+	b.AVPair("coa-push", "true")
+	return g.key.SealRequest(&b)
 }

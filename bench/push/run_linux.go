@@ -31,18 +31,38 @@ func run(ctx context.Context, o *options) (met bool, err error) {
 	switch {
 	case o.responder:
 		return true, respond(ctx)
-	case o.skip == "pushes":
-		return runReports(ctx, o)
 	}
 	// The pushes come last: they keep this process on one CPU.
-	first := true
-	if o.skip != "reports" {
-		if first, err = runReports(ctx, o); err != nil {
+	met = true
+	for _, part := range []struct {
+		name string
+		run  func(context.Context, *options) (bool, error)
+	}{{"reports", runReports}, {"storm", runStorm}, {"pushes", runPushes}} {
+		if slices.Contains(strings.Split(o.skip, ","), part.name) {
+			continue
+		}
+		ok, err := part.run(ctx, o)
+		if err != nil {
 			return false, err
 		}
+		met = met && ok
 	}
-	met, err = runPushes(ctx, o)
-	return met && first, err
+	return met, nil
+}
+
+// runStorm measures what a reload that changes every session costs those who log in.
+func runStorm(ctx context.Context, o *options) (bool, error) {
+	idle, during, took, err := storm(ctx, o.program, o.storm)
+	if err != nil {
+		return false, err
+	}
+	at := func(all []time.Duration, part float64) float64 {
+		return float64(all[min(len(all)-1, int(part*float64(len(all))))].Microseconds()) / 1000
+	}
+	fmt.Printf("push: a reload changed %d sessions, the last was told after %s; logins, %d a second: %.3f ms at the median and %.3f at 99 %% before, %.3f and %.3f meanwhile\n",
+		o.storm, took.Round(time.Millisecond), probeRate, at(idle, 0.5), at(idle, 0.99), at(during, 0.5), at(during, 0.99))
+	met := figure(os.Stdout, "storm_auth_p50_x", []float64{at(during, 0.5) / at(idle, 0.5)}, "x", false, stormMost)
+	return figure(os.Stdout, "storm_auth_p99_x", []float64{at(during, 0.99) / at(idle, 0.99)}, "x", false, stormMost) && met, nil
 }
 
 // runReports measures the whole way through the appliance, all on the same CPUs.
