@@ -2,6 +2,7 @@
 # make test   everything, with the real peers that Debian has (see .ci/deps)
 # make lint   gofmt, vet for every system, the house rules
 # make test-usb  the agent on Debian's kernel in QEMU: sticks, hubs, a keyboard; needs apt-get
+# make test-portal  the portal walked by Chromium; screenshots in testdata-cache/portal
 # make packages  .deb and .rpm of agent and appliance, into dist/
 # make sim    the appliance among NASes, agents, disks and clocks that misbehave by a seed; SEEDS=n
 # make crash  the program under load, killed KILLS times, stopped, and on a full disk
@@ -21,7 +22,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages sim crash
+.PHONY: all build demo test test-go test-race test-fuzz test-usb test-portal lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages sim crash
 
 all: build
 
@@ -50,6 +51,9 @@ test-fuzz:
 
 test-usb:
 	GO='$(GO)' ./.ci/usb
+
+test-portal: deps
+	$(GO) test -v -count=1 ./cmd/portaltest
 
 lint:
 	./.ci/lint

@@ -186,7 +186,7 @@ func (s *Server) offer(d *pageData, r *request, v View) {
 		}
 		mine := system.os == osName
 		for _, f := range s.agents.available(system.os, wanted) {
-			one := show(f, system.name)
+			one := show(f, system.name, s.pin())
 			d.Others = append(d.Others, one)
 			if mine && (d.Best == nil || f.Arch == arch && bestArch != arch) {
 				d.Best, bestArch = &one, f.Arch
@@ -209,7 +209,13 @@ func runText(t *words, osName string) string {
 // processors in words that people find on a box.
 var processors = map[string]string{"amd64": "Intel/AMD 64-bit", "arm64": "ARM 64-bit", "386": "Intel/AMD 32-bit", "arm": "ARM 32-bit"}
 
-func show(f offer, system string) download {
+// pin is what an agent that was downloaded here can know this appliance by: whoever reads
+// the page has been told by the browser whose it is.
+func (s *Server) pin() string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(s.certificate.Load().cert.Leaf.RawSubjectPublicKeyInfo))
+}
+
+func show(f offer, system, pin string) download {
 	d := download{Href: pathAgent + f.Name, System: system, File: f.Name, Version: f.Version, Sum: f.SHA256,
 		Size: fmt.Sprintf("%.1f MiB", float64(f.Size)/(1<<20))}
 	if name, ok := processors[f.Arch]; ok {
@@ -220,12 +226,13 @@ func show(f offer, system string) download {
 	switch f.OS {
 	case "windows":
 		d.Verify = "certutil -hashfile " + f.Name + " SHA256"
+		d.Command = `.\` + f.Name + " run --pin " + pin
 	case "macos":
 		d.Verify = "shasum -a 256 " + f.Name
-		d.Command = "chmod +x " + f.Name + " && sudo ./" + f.Name + " run"
+		d.Command = "chmod +x " + f.Name + " && sudo ./" + f.Name + " run --pin " + pin
 	default:
 		d.Verify = "sha256sum " + f.Name
-		d.Command = "chmod +x " + f.Name + " && sudo ./" + f.Name + " run"
+		d.Command = "chmod +x " + f.Name + " && sudo ./" + f.Name + " run --pin " + pin
 	}
 	return d
 }
