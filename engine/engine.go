@@ -105,6 +105,7 @@ type Engine struct {
 	coa        pusher
 	ledger     *coa.Ledger
 	hub        *hub
+	heard      *heard
 	latency    latencies
 	reloading  sync.Mutex             // one reload at a time
 	beside     atomic.Pointer[beside] // nil: nobody looks on
@@ -160,7 +161,7 @@ func assemble(opts Options) (*Engine, error) {
 	e := &Engine{
 		opts: opts, log: log, clock: opts.Clock, run: randomRun(), answers: newAnswers(opts.Clock.Now()),
 		counters: newCounters(), livelog: record.NewRing(snap.Config.Records.Livelog),
-		spare: newRing[*request](sparesMax), memory: authn.NewMemory(passwords), hub: newHub(), table: sessions.NewTable(),
+		spare: newRing[*request](sparesMax), memory: authn.NewMemory(passwords), hub: newHub(), heard: newHeard(), table: sessions.NewTable(),
 		ledger: coa.NewLedger(ledgerOctets), stopCore: make(chan struct{}), coreDone: make(chan struct{}), started: opts.Clock.Now(),
 	}
 	if e.memo, err = authz.NewMemo(decisions); err != nil {

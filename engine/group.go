@@ -132,6 +132,7 @@ func (c *core) publish(now time.Time, batch *store.Batch) {
 		v := c.pending[id]
 		if v.next == nil {
 			c.e.hub.forget(id)
+			c.e.heard.forget(id)
 			continue
 		}
 		c.table.Schedule(id, step.Deadline(v.next, rules))

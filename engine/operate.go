@@ -11,9 +11,7 @@ import (
 
 	"sallyport/coa"
 	"sallyport/coa/recipe"
-	"sallyport/engine/authz"
 	"sallyport/engine/record"
-	"sallyport/engine/step"
 	"sallyport/netio/console"
 	"sallyport/sessions"
 )
@@ -304,30 +302,6 @@ func judgeRehearsal(nas *coa.NAS, s *settlement) rehearsal {
 		r.Meaning = fmt.Sprint(s.Err)
 	}
 	return r
-}
-
-// explainRequest asks about a session, or about facts.
-type explainRequest struct {
-	Session string `json:"session,omitempty"`
-}
-
-// Explain says which rule applies to a session, and what would change that.
-func (o operator) Explain(_ context.Context, request json.RawMessage) (console.Row, error) {
-	var q explainRequest
-	if err := json.Unmarshal(request, &q); err != nil {
-		return nil, problem(400, "malformed", err.Error())
-	}
-	s := o.e.session(q.Session)
-	if s == nil {
-		return nil, errUnknown
-	}
-	snap := o.e.snapshot()
-	in := step.Input(s, o.e.clock.Now(), &snap.Rules)
-	return struct {
-		Session     SessionView       `json:"session"`
-		Revision    string            `json:"config_revision"`
-		Explanation authz.Explanation `json:"explanation"`
-	}{ViewSession(s), snap.Revision, snap.Authz.Explain(&in)}, nil
 }
 
 // Revision names the configuration in force.

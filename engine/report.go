@@ -35,8 +35,12 @@ func (a *PostureAPI) Gateway(sessionID, ticket string) (portal.View, bool) {
 	if s == nil || !s.Live() || a.e.tickets.open(s.ID, ticket) == 0 {
 		return portal.View{}, false
 	}
+	status := s.Posture.Status
+	if s.Posture.InGrace() {
+		status = s.Posture.Judged // there is something to put right
+	}
 	return portal.View{
-		Status: s.Posture.Status.String(), Message: s.Posture.Message, Failed: s.Posture.Failed,
+		Status: status.String(), Message: a.e.person(s), Failed: s.Posture.Failed,
 		OS: s.OS, Bound: len(s.Posture.Binding.Key) > 0, Offer: a.offer(s),
 	}, true
 }
@@ -206,6 +210,7 @@ func (a *PostureAPI) Report(ctx context.Context, peer netip.AddrPort, r *report.
 	hash := sha256.Sum256(raw)
 	ev := &reportEvent{
 		in:       step.ReportInput{Report: r, Hash: hash[:], Key: spki},
+		raw:      raw,
 		peer:     peer.Addr().Unmap(),
 		received: a.e.clock.Now(),
 		finished: make(chan struct{}),
@@ -221,6 +226,7 @@ func (a *PostureAPI) Report(ctx context.Context, peer netip.AddrPort, r *report.
 
 type reportEvent struct {
 	in       step.ReportInput
+	raw      []byte // the document, for explanations
 	peer     netip.Addr
 	received time.Time
 	judged   step.Judged
@@ -265,6 +271,7 @@ func (ev *reportEvent) done(c *core, err error) {
 		return
 	}
 	if !ev.judged.Again {
+		c.e.heard.keep(heardReport{id: ev.judged.Session.ID, decisionID: ev.in.DecisionID, raw: ev.raw})
 		c.e.latency.report.observe(c.e.clock.Now().Sub(ev.received))
 		c.e.livelog.Add(ev.row(c.e))
 		c.e.beside.Load().report(c.published, ev.judged.Session, ev.in.Report)

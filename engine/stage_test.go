@@ -191,7 +191,7 @@ func (s *stage) reports(id, trigger, facts string, more ...func(*report.Report))
 		s.t.Fatal(err)
 	}
 	sum := sha256.Sum256(raw)
-	ev := &reportEvent{in: step.ReportInput{Report: doc, Hash: sum[:], Key: s.spki()}, received: s.clock.Now(), finished: make(chan struct{})}
+	ev := &reportEvent{in: step.ReportInput{Report: doc, Hash: sum[:], Key: s.spki()}, raw: raw, received: s.clock.Now(), finished: make(chan struct{})}
 	if s.do(ev); ev.judged.Problem != nil {
 		s.t.Fatal(ev.judged.Problem)
 	}

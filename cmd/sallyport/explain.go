@@ -18,9 +18,10 @@ import (
 )
 
 type explainCmd struct {
+	ID      string `arg:"" optional:"" help:"Explain a session of the running appliance instead of the facts below."`
 	Config  string `help:"Configuration file." default:"${config}" placeholder:"FILE"`
 	JSON    bool   `name:"json" help:"One JSON object."`
-	Session string `help:"Explain a session of the running appliance instead of the facts below." placeholder:"ID"`
+	Session string `help:"The same." placeholder:"ID"`
 
 	User        string        `help:"User name; the groups come from its store." group:"Facts"`
 	Groups      []string      `help:"Groups, besides the store's." group:"Facts"`
@@ -39,6 +40,9 @@ type explainCmd struct {
 
 // Run explains.
 func (c *explainCmd) Run() error {
+	if c.Session == "" {
+		c.Session = c.ID
+	}
 	if c.Session != "" {
 		return c.running()
 	}

@@ -20,17 +20,33 @@ type Question struct {
 	// Held says that Posture.Session.Posture is what the appliance holds, to be explained
 	// as it is. Else the status is what the facts come to.
 	Held bool
+	// Judged is what the last report came to, when its facts are not at hand.
+	Judged *posture.Explanation
 }
 
 // Why is a whole decision with its reasons: posture, authorization, and what would have
 // opened the gate.
 type Why struct {
 	DecisionID    string               `json:"decision_id,omitempty"`
+	Since         time.Time            `json:"since,omitzero"` // of the posture status, of a session
 	Revision      string               `json:"config_revision"`
 	Posture       *posture.Explanation `json:"posture,omitempty"` // nil: there were no facts and no rule is for the endpoint
 	Authorization authz.Explanation    `json:"authorization"`
-	Opens         *Opening             `json:"opens,omitempty"` // nil: nothing single would
+	Opens         *Opening             `json:"opens,omitempty"`  // nil: nothing single would
+	Before        *Before              `json:"before,omitempty"` // of a session: what its reports came to before
+	Course        []posture.Clock      `json:"next,omitempty"`   // of a session: what happens by itself, and when
 	Person        []string             `json:"person,omitempty"`
+}
+
+// Before is the result before the one that stands, and why it does not stand any more.
+type Before struct {
+	At         time.Time `json:"at"`
+	DecisionID string    `json:"decision_id"`
+	Posture    string    `json:"posture"`
+	Rule       string    `json:"rule"`
+	Profile    string    `json:"profile"`
+	Changed    []string  `json:"changed,omitempty"` // requirements that came out otherwise
+	NotNow     string    `json:"not_now,omitempty"` // why its rule does not give the profile now
 }
 
 // Opening is the smallest change that would have given more.
@@ -46,7 +62,9 @@ func (s *Snapshot) Explain(now time.Time, q Question) Why {
 	w := Why{DecisionID: q.DecisionID, Revision: s.Revision}
 	in := q.Posture
 	in.Session.Time = now
-	if in.Facts != nil || s.Posture.Applies(&in) {
+	if in.Facts == nil && q.Judged != nil {
+		w.Posture, w.Person = q.Judged, q.Judged.Person()
+	} else if in.Facts != nil || s.Posture.Applies(&in) {
 		x := s.Posture.Explain(now, in)
 		w.Posture, w.Person = &x, x.Person()
 		if !q.Held {
@@ -122,11 +140,18 @@ func (w Why) Text() string {
 		b.WriteString(w.Posture.Text())
 	}
 	b.WriteString("\n" + w.Authorization.Text())
+	w.Before.text(&b)
 	if w.Opens != nil {
 		fmt.Fprintf(&b, "\nThe smallest change that opens the gate (%s by rule %q):\n", w.Opens.Profile, w.Opens.Rule)
 		for _, c := range w.Opens.Changes {
 			fmt.Fprintf(&b, "  %s\n", c)
 		}
+	}
+	if len(w.Course) > 0 {
+		b.WriteString("\nWhat happens by itself, and when:\n")
+	}
+	for _, c := range w.Course {
+		fmt.Fprintf(&b, "  %s  %-11s  %s\n", c.At.UTC().Format(time.RFC3339), c.Name, c.Then)
 	}
 	if len(w.Person) > 0 {
 		b.WriteString("\nWhat the person is told:\n")
@@ -135,4 +160,17 @@ func (w Why) Text() string {
 		}
 	}
 	return b.String()
+}
+
+func (o *Before) text(b *strings.Builder) {
+	if o == nil {
+		return
+	}
+	fmt.Fprintf(b, "\nWhy not as before (%s by rule %q, posture %s, decision %s at %s):\n", o.Profile, o.Rule, o.Posture, o.DecisionID, o.At.UTC().Format(time.RFC3339))
+	for _, c := range o.Changed {
+		fmt.Fprintf(b, "  %s\n", c)
+	}
+	if o.NotNow != "" {
+		fmt.Fprintf(b, "  rule %q: %s\n", o.Rule, o.NotNow)
+	}
 }

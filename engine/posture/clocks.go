@@ -85,6 +85,18 @@ func (p *Policy) thenLost(c *Course) string {
 	return begins + "the endpoint becomes NonCompliant"
 }
 
+// Deadlines are the clocks that the person at the endpoint should know of, in words.
+func (p *Policy) Deadlines(c *Course, now time.Time) (out []string) {
+	left := func(at time.Time) string { return max(at.Sub(now), time.Second).Round(time.Second).String() }
+	if !c.GraceUntil.IsZero() {
+		out = append(out, "You keep your access for another "+left(c.GraceUntil)+", and no longer unless this is put right.")
+	}
+	if !c.RemedyBy.IsZero() && p.times.over == config.OverDisconnects {
+		out = append(out, "The connection ends in "+left(c.RemedyBy)+" unless this is put right.")
+	}
+	return out
+}
+
 // Lease is how long a Compliant endpoint that comes back is believed; 0: not at all.
 func (p *Policy) Lease() time.Duration { return p.times.lease }
 

@@ -67,6 +67,12 @@ func Clocks(s *sessions.Session, now time.Time, r *Rules) []posture.Clock {
 	return out
 }
 
+// Deadlines are the clocks that the person at the endpoint should know of, in words.
+func Deadlines(s *sessions.Session, now time.Time, r *Rules) []string {
+	c := courseOf(&s.Posture)
+	return r.Posture.Deadlines(&c, now)
+}
+
 // Asked says whether the agent owes a report: a reassessment or a lease that is over has
 // asked for one.
 func Asked(s *sessions.Session) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -54,7 +55,9 @@ func Report(now time.Time, old *sessions.Session, in *ReportInput, r *Rules) Jud
 	d := decided(now, next, r, &a, do)
 
 	p.Binding.Seq, p.Binding.ReportHash, p.Binding.Nonce = in.Report.Seq, in.Hash, in.Nonce
-	answer, err := json.Marshal(verdict(next, &a, in, r))
+	v := verdict(next, &a, in, r)
+	v.Message = strings.TrimSpace(strings.Join(append([]string{v.Message}, Deadlines(next, now, r)...), "\n"))
+	answer, err := json.Marshal(v)
 	if err != nil { // strings and numbers only: this cannot happen, and must not be hidden if it does
 		return Judged{Session: old, Problem: problem(http.StatusInternalServerError, report.CodeMalformed, "the verdict cannot be encoded: %v", err)}
 	}
