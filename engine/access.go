@@ -225,10 +225,10 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 	switch {
 	case conflict:
 		ev.refused = errOtherNAS
-	case old == nil && c.full():
-		ev.refused = "the session table is full (sessions.max)"
 	case ev.in.Method == methodAuthorizeOnly && (old == nil || !old.Live() || !old.Authenticated || old.UserName != ev.in.UserName):
 		ev.refused = "Authorize-Only for a session that was not authenticated here"
+	case old == nil:
+		ev.refused = c.full(ev.in.NASAddress)
 	}
 	if ev.refused != "" {
 		ev.fault = ev.q.rejectReply(nil)

@@ -2,12 +2,16 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"sallyport/engine/step"
 	"sallyport/netio/radius"
 	"sallyport/netio/report"
 	"sallyport/netio/udp/udptest"
@@ -337,6 +341,88 @@ func TestSessionLimit(t *testing.T) {
 	if v := r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit)); v.Code() != radius.AccessAccept {
 		t.Fatal("a session that is there may come again: ", v.Code())
 	}
+}
+
+// TestOneNASDoesNotFillTheTable: at its share a NAS begins no session more, which is said
+// and counted; others do; what ends and is forgotten makes room; a restart counts again.
+func TestOneNASDoesNotFillTheTable(t *testing.T) {
+	r := newRig(t, 1700)
+	share := func() { r.e.snapshot().Config.Sessions.MaxPerNAS = 2 }
+	share()
+	id := func(n int) string { return fmt.Sprintf("0a3042ca%08x56e2dce3", n) }
+	for n := range 2 {
+		r.exchange(asaAddr, 0, r.pap("cisco", "cisco", id(n)))
+	}
+	refused := func() {
+		t.Helper()
+		if v := r.exchange(asaAddr, 0, r.pap("cisco", "cisco", id(2))); v.Code() != radius.AccessReject {
+			t.Fatal(v.Code())
+		}
+		if rows := r.rows(); !strings.Contains(rows[len(rows)-1].Reason, "sessions.max-per-nas") {
+			t.Fatal(rows[len(rows)-1].Reason)
+		}
+	}
+	refused()
+	before := r.drops("asa", dropTableFull)
+	r.silent(asaAddr, 1, r.acct(step.AcctStart, id(3), func(b *radius.Builder) { b.Text(radius.AcctSessionID, "3") }))
+	if r.drops("asa", dropTableFull) != before+1 {
+		t.Error("not counted")
+	}
+	r.exchange(iosAddr, 1, r.acct(step.AcctStart, id(4), func(b *radius.Builder) { b.Text(radius.AcctSessionID, "4") }))
+	r.exchange(asaAddr, 0, r.pap("cisco", "cisco", id(0))) // one that is there may come again
+	r.close()
+	r.open()
+	share()
+	refused()
+	r.forget(id(0))
+	if v := r.exchange(asaAddr, 0, r.pap("cisco", "cisco", id(2))); v.Code() != radius.AccessAccept {
+		t.Fatal("a forgotten session makes room: ", v.Code())
+	}
+	if v := r.exchange(asaAddr, 0, r.pap("cisco", "cisco", id(5))); v.Code() != radius.AccessReject {
+		t.Fatal("room for one was room for two: ", v.Code())
+	}
+}
+
+// TestATicketIsOfOneLife: when a session was forgotten and its id comes again, serials begin
+// again, and a ticket of before is none.
+func TestATicketIsOfOneLife(t *testing.T) {
+	r := newRig(t, 1700)
+	_, old := r.redirect(r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit)))
+	serial := r.session(audit).Posture.Binding.TicketSerial
+	r.forget(audit)
+	_, ticket := r.redirect(r.exchange(asaAddr, 0, r.pap("cisco", "cisco", audit)))
+	if again := r.session(audit).Posture.Binding.TicketSerial; again != serial || old == ticket {
+		t.Fatalf("serial %d, then %d; the same ticket: %v", serial, again, old == ticket)
+	}
+	if _, ok := r.e.Posture().Gateway(audit, old); ok {
+		t.Error("the page opens with a ticket of the life before")
+	}
+	if _, err := r.claim(audit, old); code(err) != report.CodeTicketUnknown {
+		t.Errorf("a claim with a ticket of the life before: %v", err)
+	}
+	r.close()
+	r.open()
+	if _, err := r.claim(audit, ticket); err != nil {
+		t.Errorf("a claim with its own ticket, after a restart: %v", err)
+	}
+}
+
+// forgetEvent forgets a session, as time does.
+type forgetEvent struct {
+	id       sessions.ID
+	finished chan struct{}
+}
+
+func (ev *forgetEvent) step(c *core, _ time.Time) { c.forget(c.get(ev.id)) }
+func (ev *forgetEvent) done(*core, error)         { close(ev.finished) }
+
+func (r *rig) forget(id string) {
+	r.t.Helper()
+	ev := &forgetEvent{sessions.ID(id), make(chan struct{})}
+	if err := r.e.core.submitWait(context.Background(), ev); err != nil {
+		r.t.Fatal(err)
+	}
+	<-ev.finished
 }
 
 var errProblem *report.Problem

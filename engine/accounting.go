@@ -118,8 +118,8 @@ func (ev *accountingEvent) step(c *core, now time.Time) {
 	switch {
 	case conflict:
 		ev.refused = errOtherNAS
-	case old == nil && c.full():
-		ev.refused, ev.full = "the session table is full (sessions.max)", true
+	case old == nil && c.full(ev.in.NASAddress) != "":
+		ev.refused, ev.full = c.full(ev.in.NASAddress), true
 	default:
 		ev.before = old
 		if c.flaws.countsTwice && old != nil {

@@ -80,6 +80,7 @@ type core struct {
 	sums        radius.Batch
 	published   time.Time
 
+	held      map[netip.Addr]int       // sessions of each NAS
 	unsent    map[sessions.ID]struct{} // changes that the CoA engine had no room for
 	unsettled []settlement             // answers of NASes that the journal had no room for
 	chance    chance
@@ -113,7 +114,7 @@ func newCore(e *Engine, table *sessions.Table, journal *store.Store) *core {
 		e: e, table: table, store: journal, events: newRing[event](queueMax),
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		pending: map[sessions.ID]version{}, pendingAcct: map[acctKey]sessions.ID{},
-		unsent: map[sessions.ID]struct{}{}, flaws: e.opts.flaws,
+		unsent: map[sessions.ID]struct{}{}, held: map[netip.Addr]int{}, flaws: e.opts.flaws,
 	}
 }
 
@@ -294,13 +295,14 @@ func (c *core) note(old, next *sessions.Session, lent bool) {
 	}
 }
 
-func (c *core) forget(id sessions.ID) {
-	v, again := c.pending[id]
+func (c *core) forget(old *sessions.Session) {
+	v, again := c.pending[old.ID]
 	if !again {
-		c.order = append(c.order, id)
+		v.before = old
+		c.order = append(c.order, old.ID)
 	}
 	v.next = nil
-	c.pending[id] = v
+	c.pending[old.ID] = v
 }
 
 // acctKey is a session as its NAS counts it.
@@ -410,7 +412,37 @@ func (c *core) decisionID(now time.Time) string {
 	return record.NewID(now, c.e.run, c.e.decision())
 }
 
-// full says that the table is at its configured limit.
-func (c *core) full() bool {
-	return c.table.Len()+len(c.pending) >= c.e.snapshot().Config.Sessions.Max
+// full says why a NAS may not begin another session, when the table is at its configured
+// limit or holds the NAS's share already; "" when it may.
+func (c *core) full(nas netip.Addr) string {
+	limits := &c.e.snapshot().Config.Sessions
+	switch {
+	case c.table.Len()+len(c.pending) >= limits.Max:
+		return "the session table is full (sessions.max)"
+	case c.held[nas.Unmap()] >= limits.MaxPerNAS:
+		return "the NAS has its share of the session table (sessions.max-per-nas)"
+	}
+	return ""
+}
+
+// hold counts the sessions of each NAS, ended ones that are still kept included.
+func (c *core) hold(v version) {
+	var from, to netip.Addr
+	if v.before != nil {
+		from = v.before.NASAddress.Unmap()
+	}
+	if v.next != nil {
+		to = v.next.NASAddress.Unmap()
+	}
+	if from == to {
+		return
+	}
+	if from.IsValid() {
+		if c.held[from]--; c.held[from] <= 0 {
+			delete(c.held, from)
+		}
+	}
+	if to.IsValid() {
+		c.held[to]++
+	}
 }

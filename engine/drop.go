@@ -40,7 +40,7 @@ var dropNames = [dropReasons - dropUnknownNAS]string{
 	"storage",                       // the record could not be made durable
 	"acl_download_unauthentic",      // an ACL download without a valid Message-Authenticator
 	"reply_too_long_or_unencodable", // the reply did not fit; a record says which attribute
-	"table_full",                    // an accounting record of a new session beyond sessions.max
+	"table_full",                    // an accounting record of a new session beyond sessions.max or the NAS's share of it
 	"nas_share",                     // a NAS sends more than its share while others wait
 	"session_over",                  // a retransmission of a login whose session has ended since
 }

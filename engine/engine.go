@@ -229,6 +229,7 @@ func withLogger(o store.Options, log *slog.Logger) store.Options {
 // recall sets the clocks of a session of the journal.
 func (e *Engine) recall(s *sessions.Session) {
 	e.table.Schedule(s.ID, step.Deadline(s, &e.snapshot().Rules))
+	e.core.hold(version{next: s})
 	if s.Change != nil && !e.opts.flaws.forgetsChange {
 		e.core.unsent[keep(s.ID)] = struct{}{}
 	}

@@ -130,6 +130,7 @@ func (c *core) publish(now time.Time, batch *store.Batch) {
 	clear(c.updates)
 	for _, id := range c.order {
 		v := c.pending[id]
+		c.hold(v)
 		if v.next == nil {
 			c.e.hub.forget(id)
 			c.e.heard.forget(id)

@@ -181,7 +181,7 @@ func TestTheLiveLogHoldsNoTicket(t *testing.T) {
 	}
 	await(t, "redirect", func() bool { return r.session(audit).Grant.Profile == "Posture_Redirect" })
 	s := r.session(audit)
-	ticket := r.e.tickets.ticket(s.ID, s.Posture.Binding.TicketSerial)
+	ticket := r.e.tickets.ticket(s)
 	if heard := nas.Await(2); !strings.Contains(heard[1].Words(), ticket) {
 		t.Fatal("the NAS got no ticket")
 	}

@@ -91,6 +91,6 @@ func (e *Engine) redirectURL(dst []byte, s *sessions.Session, p *authz.Profile) 
 		id = string(s.ID)
 	}
 	var ticket [ticketLen]byte
-	e.tickets.write(&ticket, s.ID, s.Posture.Binding.TicketSerial)
+	e.tickets.write(&ticket, s)
 	return authz.RedirectURL(dst, e.portalHost(), p.Redirect.Portal, id, alias(ticket[:]))
 }

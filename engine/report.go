@@ -32,7 +32,7 @@ func (e *Engine) Posture() *PostureAPI { return &PostureAPI{e} }
 // that was redeemed still opens the page; it binds nobody any more.
 func (a *PostureAPI) Gateway(sessionID, ticket string) (portal.View, bool) {
 	s := a.e.session(sessionID)
-	if s == nil || !s.Live() || a.e.tickets.open(s.ID, ticket) == 0 {
+	if s == nil || !s.Live() || a.e.tickets.open(s, ticket) == 0 {
 		return portal.View{}, false
 	}
 	status := s.Posture.Status
@@ -148,7 +148,7 @@ func (ev *claimEvent) step(c *core, now time.Time) {
 	}
 	snap := c.e.snapshot()
 	in := &step.ClaimInput{Claim: ev.claim, Peer: ev.peer, Key: ev.key, Nonce: c.nonce()}
-	in.TicketSerial = c.e.tickets.open(old.ID, ev.claim.Ticket)
+	in.TicketSerial = c.e.tickets.open(old, ev.claim.Ticket)
 	ev.next, ev.problem = step.Claim(now, old, in, &snap.Rules)
 	if ev.problem != nil {
 		return

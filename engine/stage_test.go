@@ -170,7 +170,7 @@ func (s *stage) reports(id, trigger, facts string, more ...func(*report.Report))
 	s.t.Helper()
 	x := s.session(id)
 	if s.nonce == "" {
-		c := &report.Claim{V: 1, SessionID: id, Ticket: s.e.tickets.ticket(x.ID, x.Posture.Binding.TicketSerial), Agent: report.Agent{Name: "agent", Version: "1"}}
+		c := &report.Claim{V: 1, SessionID: id, Ticket: s.e.tickets.ticket(x), Agent: report.Agent{Name: "agent", Version: "1"}}
 		ev := &claimEvent{claim: c, peer: netip.MustParseAddr("10.1.2.3"), key: s.spki(), finished: make(chan struct{})}
 		if s.do(ev); ev.problem != nil {
 			s.t.Fatal(ev.problem)

@@ -76,7 +76,7 @@ func (ev *expireEvent) step(c *core, now time.Time) {
 	ev.after, ev.happened = step.Expire(now, ev.before, rules)
 	switch {
 	case ev.after == nil:
-		c.forget(ev.id)
+		c.forget(ev.before)
 	case ev.after == ev.before:
 		c.table.Schedule(ev.id, step.Deadline(ev.before, rules))
 	default:

@@ -20,10 +20,11 @@ import (
 //	| serial | seal                                             |
 //	0        4                                                 20   -> 27 characters base64url
 //
-// The seal is HMAC-SHA256 over "ticket", serial and audit-session-id, cut to 128 bits.
-// The serial makes it single-use: the session record says which one is the newest and
-// which one was redeemed. So no ticket has to be stored before it is given out, and a
-// restart invalidates none.
+// The seal is HMAC-SHA256 over "ticket", serial, when the session began, and its
+// audit-session-id, cut to 128 bits. The serial makes it single-use: the session record
+// says which one is the newest and which one was redeemed. So no ticket has to be stored
+// before it is given out, and a restart invalidates none. The serials of an id begin again
+// when its ended session has been forgotten; the beginning tells the two apart.
 const (
 	ticketOctets = 20
 	ticketLen    = 27 // base64url without padding
@@ -64,10 +65,10 @@ func writeNew(path string, content []byte) error {
 }
 
 // sealRoom holds a block of HMAC, what is sealed, and the longest id.
-const sealRoom = sha256.BlockSize + len("ticket") + 4 + sessions.IDMax
+const sealRoom = sha256.BlockSize + len("ticket") + 4 + 8 + sessions.IDMax
 
 // seal is the HMAC (RFC 2104), written out: a login makes one, and none goes to the heap.
-func (k *ticketKey) seal(id sessions.ID, serial uint32) (out [16]byte) {
+func (k *ticketKey) seal(s *sessions.Session, serial uint32) (out [16]byte) {
 	var room [sealRoom]byte
 	var last [sha256.BlockSize + sha256.Size]byte
 	copy(room[:], k[:])
@@ -78,7 +79,8 @@ func (k *ticketKey) seal(id sessions.ID, serial uint32) (out [16]byte) {
 	}
 	message := append(room[:sha256.BlockSize], "ticket"...)
 	message = binary.BigEndian.AppendUint32(message, serial)
-	message = append(message, id...)
+	message = binary.BigEndian.AppendUint64(message, uint64(s.Started.UnixNano()))
+	message = append(message, s.ID...)
 	inner := sha256.Sum256(message)
 	copy(last[sha256.BlockSize:], inner[:])
 	sum := sha256.Sum256(last[:])
@@ -86,9 +88,10 @@ func (k *ticketKey) seal(id sessions.ID, serial uint32) (out [16]byte) {
 	return out
 }
 
-// write makes the text for the redirect URL.
-func (k *ticketKey) write(to *[ticketLen]byte, id sessions.ID, serial uint32) {
-	sealed := k.seal(id, serial)
+// write makes the text of the session's newest ticket, for the redirect URL.
+func (k *ticketKey) write(to *[ticketLen]byte, s *sessions.Session) {
+	serial := s.Posture.Binding.TicketSerial
+	sealed := k.seal(s, serial)
 	var b [ticketOctets]byte
 	binary.BigEndian.PutUint32(b[:], serial)
 	copy(b[4:], sealed[:])
@@ -96,14 +99,14 @@ func (k *ticketKey) write(to *[ticketLen]byte, id sessions.ID, serial uint32) {
 }
 
 // ticket is the text as a string.
-func (k *ticketKey) ticket(id sessions.ID, serial uint32) string {
+func (k *ticketKey) ticket(s *sessions.Session) string {
 	var b [ticketLen]byte
-	k.write(&b, id, serial)
+	k.write(&b, s)
 	return string(b[:])
 }
 
 // open returns the serial of a ticket that we made for the session, 0 for anything else.
-func (k *ticketKey) open(id sessions.ID, text string) uint32 {
+func (k *ticketKey) open(s *sessions.Session, text string) uint32 {
 	if len(text) != ticketLen {
 		return 0
 	}
@@ -112,7 +115,7 @@ func (k *ticketKey) open(id sessions.ID, text string) uint32 {
 		return 0
 	}
 	serial := binary.BigEndian.Uint32(b)
-	sealed := k.seal(id, serial)
+	sealed := k.seal(s, serial)
 	if subtle.ConstantTimeCompare(sealed[:], b[4:]) != 1 {
 		return 0
 	}

@@ -78,8 +78,8 @@ func printSession(line []byte) error {
 			Attributes []string  `json:"attributes"`
 		} `json:"timeline"`
 	}
-	if err := json.Unmarshal(line, &row); err != nil {
-		return fmt.Errorf("an answer that is not JSON: %w", err)
+	if err := decode(line, &row); err != nil {
+		return err
 	}
 	for _, last := range []string{`,"timeline":[`, `,"next":[`} { // the last two of the object
 		if at := bytes.Index(line, []byte(last)); at >= 0 {
@@ -110,11 +110,15 @@ func printSession(line []byte) error {
 }
 
 func printIndented(line []byte) error {
+	line, err := plain(line)
+	if err != nil {
+		return err
+	}
 	var out bytes.Buffer
 	if err := json.Indent(&out, line, "", "  "); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(os.Stdout, out.String())
+	_, err = fmt.Fprintln(os.Stdout, out.String())
 	return err
 }
 

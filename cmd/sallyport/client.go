@@ -60,8 +60,8 @@ func (c *control) each(method, path string, query url.Values, body any, f func(l
 	return err
 }
 
-// printLines prints the lines as they are.
+// printLines prints the lines as they are, but for what a terminal would obey.
 func printLines(line []byte) error {
-	_, err := fmt.Fprintf(os.Stdout, "%s\n", line)
+	_, err := fmt.Fprintf(os.Stdout, "%s\n", escaped(line))
 	return err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -12,8 +11,8 @@ import (
 // printDetail prints a posture record as the field's "Posture More Detail Assessment".
 func printDetail(line []byte) error {
 	var p record.Posture
-	if err := json.Unmarshal(line, &p); err != nil {
-		return fmt.Errorf("an answer that is not JSON: %w", err)
+	if err := decode(line, &p); err != nil {
+		return err
 	}
 	enforcement := 0
 	if p.PRAEnforced {

@@ -127,8 +127,8 @@ func (c *explainCmd) running() error {
 			Why         *policy.Why       `json:"why"`
 			Explanation authz.Explanation `json:"explanation"`
 		}
-		if err := json.Unmarshal(line, &answer); err != nil {
-			return fmt.Errorf("an answer that is not JSON: %w", err)
+		if err := decode(line, &answer); err != nil {
+			return err
 		}
 		if answer.Why != nil {
 			return c.print(answer.Why)

@@ -73,13 +73,10 @@ func (n *inspection) count(x *sessions.Session) {
 func (c *inspectCmd) inspect(s *store.Store) error {
 	counts := inspection{Format: store.Format, Posture: map[string]int{}}
 	out := json.NewEncoder(os.Stdout)
-	show := (&table{out: os.Stdout, columns: sessionColumns}).row
+	show := rows(c.JSON, sessionColumns)
 	found, err := s.Inspect(c.Repair, func(x *sessions.Session) error {
 		counts.count(x)
 		v := engine.ViewSession(x)
-		if c.JSON {
-			return out.Encode(v)
-		}
 		line, err := json.Marshal(v)
 		if err != nil {
 			return err

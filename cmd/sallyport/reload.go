@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -32,8 +31,8 @@ func (c *reloadCmd) Run() error {
 
 func printReloaded(line []byte) error {
 	var r engine.Reloaded
-	if err := json.Unmarshal(line, &r); err != nil {
-		return fmt.Errorf("an answer that is not JSON: %w", err)
+	if err := decode(line, &r); err != nil {
+		return err
 	}
 	var out strings.Builder
 	for _, w := range r.Warnings {
@@ -71,8 +70,8 @@ func (c *shadowCmd) Run() error {
 
 func printShadow(line []byte) error {
 	var v engine.ShadowView
-	if err := json.Unmarshal(line, &v); err != nil {
-		return fmt.Errorf("an answer that is not JSON: %w", err)
+	if err := decode(line, &v); err != nil {
+		return err
 	}
 	text := v.Text()
 	if v.Dropped > 0 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -26,8 +25,8 @@ type table struct {
 
 func (t *table) row(line []byte) error {
 	var values map[string]any
-	if err := json.Unmarshal(line, &values); err != nil {
-		return fmt.Errorf("an answer that is not JSON: %w", err)
+	if err := decode(line, &values); err != nil {
+		return err
 	}
 	if !t.begun {
 		t.begun = true

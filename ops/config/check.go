@@ -112,6 +112,16 @@ func (l *loader) checkSessions() {
 			l.fault(l.at(limit.path, Pos{File: l.config.File}), limit.path, fmt.Sprintf("%s is less than %s", limit.is, sessionLimitMin), "0 switches it off")
 		}
 	}
+	switch {
+	case c.MaxPerNAS > c.Max:
+		const path = "sessions.max-per-nas"
+		l.fault(l.at(path, Pos{File: l.config.File}), path, fmt.Sprintf("%d is more than sessions.max, %d", c.MaxPerNAS, c.Max), "one NAS could have the whole table: give it a part")
+	case c.MaxPerNAS == 0:
+		c.MaxPerNAS = c.Max
+		if n := l.config.NAS; len(n) != 1 || len(n[0].Addresses) != 1 || !n[0].Addresses[0].IsSingleIP() {
+			c.MaxPerNAS = max(1, c.Max/4*3)
+		}
+	}
 	if c.IdleTimeout >= sessionLimitMin && c.IdleTimeout <= agent.ReportValid {
 		const path = "sessions.idle-timeout"
 		l.warn(l.at(path, Pos{File: l.config.File}), path, "it ends sessions whose agent is only late",

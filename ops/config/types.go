@@ -157,6 +157,7 @@ type PortalLimits struct {
 // Sessions bounds the session table and says when silence ends a session.
 type Sessions struct {
 	Max                    int           `key:"max" default:"1000000" range:"1..100000000"`
+	MaxPerNAS              int           `key:"max-per-nas" range:"1..100000000"`                       // of one address; empty: all where there is one NAS, else three quarters
 	PurgeWithoutStop       time.Duration `key:"purge-without-stop" default:"5d" range:"1m..365d"`       // accounting started, then nothing for so long
 	PurgeWithoutAccounting time.Duration `key:"purge-without-accounting" default:"4h" range:"1m..365d"` // login, and no accounting for so long
 	PurgeWithoutInterim    time.Duration `key:"purge-without-interim" default:"0s" range:"0s..365d"`    // interim records came, then none for so long; 0: never
