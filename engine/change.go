@@ -187,7 +187,7 @@ func (ev *settleEvent) row(e *Engine) *record.Decision {
 	d := e.row(ev.next, record.KindCoA, status, details)
 	d.AuthorizationProfile = ev.next.Settled.Profile
 	d.Elapsed = ev.in.Latency
-	d.Reason = fmt.Sprintf("%s to %s, %d sent", ev.in.Kind, ev.in.Remote, ev.in.Attempts)
+	d.Reason = fmt.Sprintf("%s: %s to %s, %d sent", ev.before.Change.Reason, ev.in.Kind, ev.in.Remote, ev.in.Attempts)
 	if ev.in.Outcome != coa.ACK {
 		d.Reason += ": " + ev.why()
 	}

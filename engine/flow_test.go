@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,15 @@ func TestReportToCoA(t *testing.T) {
 	await(t, "redirect acknowledged", func() bool { return r.session(audit).Grant.Profile == "Posture_Redirect" })
 	if heard := nas.Await(2)[1]; !strings.Contains(heard.Words(), "url-redirect-acl=ACL_WEBAUTH_REDIRECT") {
 		t.Fatal(heard.Words())
+	}
+	var why []string
+	for _, row := range r.rows() {
+		if row.Kind == record.KindCoA {
+			why = append(why, strings.SplitN(row.Reason, " to ", 2)[0])
+		}
+	}
+	if !slices.Equal(why, []string{"posture Compliant: push", "posture NonCompliant: push"}) {
+		t.Errorf("the live log says why: %q", why)
 	}
 	var records []*record.Posture
 	if err := r.e.Reports(context.Background(), time.Time{}, func(p *record.Posture) bool { records = append(records, p); return true }); err != nil {
