@@ -42,6 +42,7 @@ type daemon struct {
 	client   *uplink.Client
 	surveyor *collect.Surveyor
 	usb      *remedy.USB
+	tools    *remedy.Tools
 	gate     *remedy.Strict
 	ruled    ruling // by which USB storage is handled; the loop\'s own
 	list     *remedy.List
@@ -54,7 +55,8 @@ type daemon struct {
 
 	starting sync.Mutex                        // held while work is begun
 	wound    bool                              // guarded by starting: nothing new is begun
-	acting   sync.Mutex                        // one action at a time
+	acting   sync.Mutex                        // one action about USB at a time
+	using    sync.Mutex                        // one other action at a time: it may take minutes
 	striking atomic.Int32                      // devices that are being blocked as they appear
 	seen     atomic.Pointer[collect.Inventory] // by the last look
 	reflex   atomic.Pointer[report.Action]     // what a new storage interface brings about; nil: nothing
@@ -108,6 +110,11 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 	d.surveyor = collect.NewSurveyor(opts.Sysroot)
 	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
 	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
+	key, err := opts.remedyKey()
+	if err != nil {
+		return nil, err
+	}
+	d.tools = remedy.NewTools(remedy.ToolsConfig{Root: opts.Sysroot, Key: key, Refuse: opts.Refuse}, dir, d.log)
 	d.core = core.New(core.Config{Agent: me, System: system, BootID: boot, Heartbeat: opts.Heartbeat, Once: once,
 		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Observe: opts.USBMode == report.USBObserve, Seed: rand.Uint64()})
 	d.newLink()
@@ -376,24 +383,39 @@ func failed(gen uint64, doing string, seq uint64, err error) core.Event {
 // act carries out an action of the closed list; core lets no other through.
 func (d *daemon) act(ctx context.Context, e core.Run) report.ActionResult {
 	a, begun := e.Action, time.Now()
-	d.acting.Lock()
-	defer d.acting.Unlock()
-	outcome := remedy.Outcome{Result: remedy.Refused, Detail: "this agent does not know the action " + a.Verb}
-	observed, observing := d.observing(a.Verb)
-	switch {
-	case observing:
-		outcome = observed
-	case a.Verb == report.VerbUSBBlock:
-		if inv := d.seen.Load(); e.Reflex && inv != nil {
-			outcome = d.usb.BlockSeen(ctx, a.Allow, *inv)
-		} else {
-			outcome = d.usb.Block(ctx, a.Allow)
-		}
-	case a.Verb == report.VerbUSBUnblock:
-		outcome = d.usb.Unblock(ctx)
+	var outcome remedy.Outcome
+	switch a.Verb {
+	case report.VerbUSBBlock, report.VerbUSBUnblock:
+		outcome = d.actOnUSB(ctx, e)
+	default:
+		outcome = d.use(ctx, e)
 	}
 	d.log.Info("action ended", "verb", a.Verb, "id", a.ID, "result", outcome.Result, "detail", outcome.Detail, "took", time.Since(begun))
 	return report.ActionResult{ID: a.ID, Result: outcome.Result, Error: outcome.Detail}
+}
+
+func (d *daemon) actOnUSB(ctx context.Context, e core.Run) remedy.Outcome {
+	d.acting.Lock()
+	defer d.acting.Unlock()
+	observed, observing := d.observing(e.Action.Verb)
+	inv := d.seen.Load()
+	switch {
+	case observing:
+		return observed
+	case e.Action.Verb == report.VerbUSBUnblock:
+		return d.usb.Unblock(ctx)
+	case e.Reflex && inv != nil:
+		return d.usb.BlockSeen(ctx, e.Action.Allow, *inv)
+	}
+	return d.usb.Block(ctx, e.Action.Allow)
+}
+
+func (d *daemon) use(ctx context.Context, e core.Run) remedy.Outcome {
+	d.using.Lock()
+	defer d.using.Unlock()
+	return d.tools.Do(ctx, &e.Action, func(ctx context.Context, name string, most int) ([]byte, error) {
+		return d.client.File(ctx, e.Appliance, name, most)
+	})
 }
 
 // forget strikes what is not plugged in any more from what is written down as blocked,

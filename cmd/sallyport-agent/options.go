@@ -2,18 +2,23 @@ package main
 
 import (
 	"bufio"
+	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"sallyport/cmd/sallyport-agent/uplink"
+	"sallyport/netio/report"
 )
 
 // options are common to all commands: on the command line, in SALLYPORT_AGENT_* and in
@@ -31,6 +36,9 @@ type options struct {
 	TrustFirstUse bool     `help:"Trust the first appliance met, and from then on that one alone."`
 
 	USBMode string `name:"usb-mode" enum:",observe,reactive,strict" default:"" help:"observe: never block; reactive: block what appears; strict: let nothing new in but hubs, keyboards and what is allowed. Without it the appliance's policy says." placeholder:"MODE"`
+
+	RemedyKey string   `help:"Run programs and scripts only when they are signed with this key: an Ed25519 public key, base64, as sallyport library key prints it." placeholder:"KEY"`
+	Refuse    []string `help:"Actions that this agent never carries out, whoever asks: program.launch, script.run, app.stop ..." placeholder:"VERB"`
 
 	Heartbeat time.Duration `help:"Report at least this often, instead of when the appliance says." placeholder:"DURATION"`
 	Mac       []string      `help:"Claim with these MAC addresses instead of the machine's." placeholder:"MAC"`
@@ -68,6 +76,14 @@ func (o *options) check() error {
 	if o.MessageCommand != "" && !filepath.IsAbs(o.MessageCommand) {
 		fault("--message-command %q: want an absolute path", o.MessageCommand)
 	}
+	if _, err := o.remedyKey(); err != nil {
+		fault("--remedy-key: %v", err)
+	}
+	for _, verb := range o.Refuse {
+		if !slices.Contains(report.Verbs(), verb) {
+			fault("--refuse %q: want one of %s", verb, strings.Join(report.Verbs(), ", "))
+		}
+	}
 	if info, err := os.Stat(o.Sysroot); err != nil || !info.IsDir() {
 		fault("--sysroot %q: want a directory", o.Sysroot)
 	}
@@ -80,6 +96,18 @@ func (o *options) check() error {
 		return fmt.Errorf("%s", strings.Join(faults, "\n"))
 	}
 	return nil
+}
+
+// remedyKey is the key of whoever signs what is run, nil when there need be none.
+func (o *options) remedyKey() (ed25519.PublicKey, error) {
+	if o.RemedyKey == "" {
+		return nil, nil
+	}
+	key, err := base64.StdEncoding.DecodeString(o.RemedyKey)
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return nil, errors.New("it is not an Ed25519 public key in base64")
+	}
+	return key, nil
 }
 
 func netipError(s string) bool {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/engine/posture"
 	"sallyport/ops/config"
 )
 
@@ -21,7 +22,9 @@ type libraryCmd struct {
 	Show   libraryShowCmd   `cmd:"" help:"Show the posture library that the configuration uses."`
 	Update libraryUpdateCmd `cmd:"" help:"Replace the library by a newer one, after its signature was verified."`
 	Sign   librarySignCmd   `cmd:"" help:"Sign a library."`
-	Key    libraryKeyCmd    `cmd:"" help:"Make a key to sign libraries with, and print the public one."`
+	Key    libraryKeyCmd    `cmd:"" help:"Make a key to sign with, and print the public one."`
+
+	SignRemedy librarySignRemedyCmd `cmd:"" help:"Sign what a remediation has agents run, for those that run nothing else."`
 }
 
 type libraryShowCmd struct {
@@ -151,16 +154,49 @@ func (c *librarySignCmd) Run() error {
 	if _, faults := config.ParseLibrary(c.File, text); len(faults) > 0 {
 		return faults
 	}
-	encoded, err := os.ReadFile(c.Key)
+	key, err := privateKey(c.Key)
 	if err != nil {
 		return err
 	}
+	_, err = os.Stdout.Write(config.SignLibrary(text, key))
+	return err
+}
+
+// privateKey reads a key that library key made.
+func privateKey(path string) (ed25519.PrivateKey, error) {
+	encoded, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
 	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(encoded)))
 	if err != nil || len(seed) != ed25519.SeedSize {
-		return fmt.Errorf("%s is not a private key that sallyport library key made", c.Key)
+		return nil, fmt.Errorf("%s is not a private key that sallyport library key made", path)
 	}
-	_, err = os.Stdout.Write(config.SignLibrary(text, ed25519.NewKeyFromSeed(seed)))
-	return err
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+type librarySignRemedyCmd struct {
+	Key    string `required:"" help:"The private key, as key made it." type:"existingfile" placeholder:"FILE"`
+	Config string `help:"Configuration file." default:"${config}" placeholder:"FILE"`
+	Name   string `arg:"" help:"A remediation of the configuration that launches a program or runs a script."`
+}
+
+// Run prints the signature, for the key signature of the remediation.
+func (c *librarySignRemedyCmd) Run() error {
+	loaded, _, faults := config.Load(c.Config)
+	if loaded == nil {
+		return configError(faults.Err())
+	}
+	written, ok := loaded.Posture.Remediations.Get(c.Name)
+	if !ok || written.Launch == nil && written.Script == nil {
+		return fmt.Errorf("%s has no remediation %q that launches a program or runs a script", c.Config, c.Name)
+	}
+	key, err := privateKey(c.Key)
+	if err != nil {
+		return err
+	}
+	fmt.Println(base64.StdEncoding.EncodeToString(ed25519.Sign(key, posture.ActionOf("", written).SignedText())))
+	return nil
 }
 
 type libraryKeyCmd struct {

@@ -204,12 +204,11 @@ func (c *compiler) ruleRequirement(out *rule, written *config.RuleRequirement, p
 		}
 	}
 	if remediation, ok := c.section.Remediations.Get(r.Remediation.Value); ok {
-		q.remedy = remedyOf(q.name, remediation)
-		q.remediation = &q.remedy.Action
+		q.remediation = ActionOf(q.name, remediation)
 		if q.blocksUSB = q.remediation.Verb == report.VerbUSBBlock; q.blocksUSB {
 			q.remediation.Allow = c.allowed(q.conditionNames)
 		}
-		if q.remedy.Mode == modeManual && len(out.kinds) == 1 && out.kinds[0] == config.AgentTemporal && q.remedy.Verb != report.VerbMessage {
+		if q.remediation.Mode == modeManual && len(out.kinds) == 1 && out.kinds[0] == config.AgentTemporal && q.remediation.Verb != report.VerbMessage {
 			c.warn(name.Pos, path, "an agent that is not installed shows messages only", "")
 		}
 	}

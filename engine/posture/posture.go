@@ -99,8 +99,7 @@ type requirement struct {
 	conditions      []int // in Policy.conditions
 	conditionNames  []string
 	remediationName string
-	remedy          *Remedy
-	remediation     *report.Action // of remedy; nil: none
+	remediation     *report.Action // nil: none
 	blocksUSB       bool
 	skipsUnknown    bool // a condition that cannot tell is let be
 }

@@ -1,6 +1,11 @@
 package posture
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -9,83 +14,62 @@ import (
 	"sallyport/ops/config"
 )
 
-// Verbs of remediations beyond those that report names. With them the list is closed: an
-// agent obeys no other.
-const (
-	VerbLaunch            = "program.launch"
-	VerbFile              = "file.fetch"
-	VerbScript            = "script.run"
-	VerbAntiMalwareUpdate = "antimalware.update"
-	VerbFirewallEnable    = "firewall.enable"
-	VerbPatchActivate     = "patch.activate"
-	VerbPatchInstall      = "patch.install"
-	VerbPatchUpdate       = "patch.update"
-	VerbAppStop           = "app.stop"
-	VerbAppUninstall      = "app.uninstall"
-)
-
-// Verbs is the closed list of what an agent may be asked to do.
-func Verbs() []string {
-	return []string{
-		report.VerbUSBBlock, report.VerbUSBUnblock, report.VerbMessage, VerbLaunch, VerbFile, VerbScript, VerbAntiMalwareUpdate,
-		VerbFirewallEnable, VerbPatchActivate, VerbPatchInstall, VerbPatchUpdate, VerbAppStop, VerbAppUninstall,
-	}
-}
-
-// Remedy is one remediation in full. Its Action is what goes to the agent.
-type Remedy struct {
-	report.Action
-
-	Target    string   // URL, path, file or program, by the verb; empty: none
-	SHA256    string   // of what is run or fetched, 64 lower-case hexadecimal digits
-	Publisher string   // who must have signed it; empty: the digest alone counts
-	Arguments []string // of a program that is launched
-	Interval  time.Duration
-	Retries   int
-}
-
 const modeManual = "manual"
 
-// remedyOf is a remediation for a requirement. Its id is the same whenever it is the same
-// action, so that an agent does nothing twice.
-func remedyOf(requirement string, r *config.Remediation) *Remedy {
-	m := &Remedy{Interval: r.Interval, Retries: r.Retries}
-	verb := report.VerbMessage
+// ActionOf is a remediation for a requirement, as agents are asked for it. Its id is the same
+// whenever it is the same action, so that an agent does nothing twice.
+func ActionOf(requirement string, r *config.Remediation) *report.Action {
+	m := &report.Action{
+		Verb: report.VerbMessage, Mode: r.Mode, Requirement: requirement, Message: r.Message,
+		IntervalS: int(r.Interval / time.Second), Retries: r.Retries,
+	}
 	switch {
 	case r.USB != "":
-		verb = report.VerbUSBBlock
+		m.Verb = report.VerbUSBBlock
 	case r.Link.Value != "":
 		m.Target = r.Link.Value // a message that names the page
 	case r.Launch != nil:
-		verb, m.Target, m.SHA256 = VerbLaunch, r.Launch.Path.Value, strings.ToLower(r.Launch.SHA256.Value)
-		m.Publisher, m.Arguments = r.Launch.Publisher, texts(r.Launch.Arguments)
+		m.Verb, m.Target, m.SHA256 = report.VerbLaunch, r.Launch.Path.Value, strings.ToLower(r.Launch.SHA256.Value)
+		m.Publisher, m.Signature, m.Arguments = r.Launch.Publisher, r.Launch.Signature.Value, texts(r.Launch.Arguments)
 	case r.File != nil:
-		verb, m.Target, m.SHA256 = VerbFile, r.File.URL.Value, strings.ToLower(r.File.SHA256.Value)
+		m.Verb, m.Target, m.SHA256 = report.VerbFile, r.File.URL.Value, strings.ToLower(r.File.SHA256.Value)
 	case r.Script != nil:
-		verb, m.Target, m.SHA256 = VerbScript, r.Script.File.Value, strings.ToLower(r.Script.SHA256.Value)
+		m.Verb, m.Target, m.SHA256 = report.VerbScript, r.Script.File.Value, strings.ToLower(r.Script.SHA256.Value)
+		m.Signature = r.Script.Signature.Value
 	case r.AntiMalware != "":
-		verb = VerbAntiMalwareUpdate
+		m.Verb = report.VerbAntiMalwareUpdate
 	case r.Firewall != "":
-		verb = VerbFirewallEnable
+		m.Verb = report.VerbFirewallEnable
 	case r.Patch != "":
-		verb = "patch." + r.Patch
+		m.Verb = "patch." + r.Patch
 	case r.Application != nil:
-		verb, m.Target = "app."+r.Application.Do, r.Application.Name.Value
+		m.Verb, m.Target = "app."+r.Application.Do, r.Application.Name.Value
 	}
-	m.Action = report.Action{ID: requirement + "/" + verb, Verb: verb, Mode: r.Mode, Requirement: requirement, Message: r.Message}
+	m.ID = token(requirement) + "/" + m.Verb
 	if r.Link.Value != "" {
 		m.Message = strings.TrimLeft(m.Message+"\n"+r.Link.Value, "\n")
 	}
 	return m
 }
 
+// token is a name as an identifier of an action may hold it: agents take no blanks, nothing
+// beyond ASCII and nothing long.
+func token(name string) string {
+	const most = 64
+	if len(name) <= most && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:8])
+}
+
 // Remedies lists every remediation of the policy, each requirement's once, in the order
 // of the rules.
-func (p *Policy) Remedies() (out []*Remedy) {
+func (p *Policy) Remedies() (out []*report.Action) {
 	seen := map[string]bool{}
 	for i := range p.rules {
 		for j := range p.rules[i].requirements {
-			if m := p.rules[i].requirements[j].remedy; m != nil && !seen[m.ID] {
+			if m := p.rules[i].requirements[j].remediation; m != nil && !seen[m.ID] {
 				seen[m.ID] = true
 				out = append(out, m)
 			}
@@ -136,9 +120,14 @@ func (c *compiler) remediation(r *config.Remediation, path string) {
 			c.fault(s.File.Pos, path+".script.file", strconv.Quote(s.File.Value)+" is not a plain file name", "the file is in provisioning.agents-directory")
 		}
 		c.digest(s.SHA256, path+".script.sha256")
+		c.signature(s.Signature, path+".script.signature")
 	}
 	if l := r.Launch; l != nil {
 		c.digest(l.SHA256, path+".launch.sha256")
+		c.signature(l.Signature, path+".launch.signature")
+		if n := len(l.Arguments); n > argumentsMax {
+			c.fault(l.Pos, path+".launch.arguments", fmt.Sprintf("%d arguments are more than the %d that an agent takes", n, argumentsMax), "")
+		}
 	}
 	if r.Retries > 0 && r.Interval == 0 {
 		c.warn(r.Pos, path+".retries", "retries without an interval follow each other at once", "write interval: 30s")
@@ -148,5 +137,14 @@ func (c *compiler) remediation(r *config.Remediation, path string) {
 func (c *compiler) digest(t config.Text, path string) {
 	if !isHex(t.Value, 64) {
 		c.fault(t.Pos, path, "sha256 is not 64 hexadecimal digits", "sha256sum prints them; the agent runs nothing else")
+	}
+}
+
+// argumentsMax is how many arguments the document between appliance and agent holds.
+const argumentsMax = 32
+
+func (c *compiler) signature(t config.Text, path string) {
+	if b, err := base64.StdEncoding.DecodeString(t.Value); t.Value != "" && (err != nil || len(b) != ed25519.SignatureSize) {
+		c.fault(t.Pos, path, "this is no signature", "sallyport library sign-remedy prints one")
 	}
 }

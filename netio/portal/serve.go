@@ -54,7 +54,7 @@ var routes = []struct {
 
 // Paths that only people and monitoring use.
 const (
-	pathAgent  = "/agent/"
+	pathAgent  = report.PathFile
 	pathHealth = "/healthz"
 )
 

@@ -178,17 +178,6 @@ func (r *Requirement) fields(w *walker) {
 	}
 }
 
-func (a *Action) fields(w *walker) {
-	w.need("id", a.ID)
-	w.token("id", a.ID, tokenMax)
-	w.need("verb", a.Verb)
-	w.token("verb", a.Verb, wordMax)
-	w.one("mode", a.Mode, "automatic", "manual")
-	w.text("requirement", &a.Requirement, nameMax)
-	w.message("message", &a.Message)
-	w.texts("allow", &a.Allow, allowMax, allowTextMax)
-}
-
 func (v *Verdict) fields(w *walker) {
 	w.need("session_id", v.SessionID)
 	w.token("session_id", v.SessionID, SessionIDMax)

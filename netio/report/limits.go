@@ -35,6 +35,7 @@ const (
 	outcomesMax     = 1024 // a requirement may stand in several policy rules
 	conditionsMax   = 64   // of one requirement
 	collectMax      = 64   // kinds of fact
+	argumentsMax    = 32   // of a program that is launched
 	eventsMax       = 256  // in one long-poll answer
 )
 
@@ -58,4 +59,4 @@ const secondsMax = 7 * 24 * 3600
 
 // No list that may be full is refused for its structure.
 const _ = uint(itemsMax - max(addressesMax, devicesMax, ifacesMax, nodesMax, factsMax, actionsMax,
-	requirementsMax, outcomesMax, conditionsMax, collectMax, eventsMax))
+	requirementsMax, outcomesMax, conditionsMax, collectMax, argumentsMax, eventsMax))

@@ -28,6 +28,7 @@ const (
 	PathPolicy          = "/posture/v1/policy/" // + etag
 	PathReport          = "/posture/v1/report"
 	PathEvents          = "/posture/v1/events"
+	PathFile            = "/agent/" // + name: agents, scripts
 	HeaderSignature     = "Sallyport-Signature"
 	MediaType           = "application/json"
 	signatureContext    = "sallyport-report-v1\n"
@@ -107,26 +108,6 @@ type Requirement struct {
 	Enforcement string   `json:"enforcement"` // mandatory, optional, audit
 	Conditions  []string `json:"conditions"`  // names, for people
 	Remediation *Action  `json:"remediation,omitempty"`
-}
-
-// Verbs of the closed list that an agent obeys.
-const (
-	VerbUSBBlock   = "usb.block"
-	VerbUSBUnblock = "usb.unblock"
-	VerbMessage    = "message"
-)
-
-// Action asks the agent to do something. Automatic ones run at once, manual ones are
-// shown to the person.
-type Action struct {
-	ID          string `json:"id"`
-	Verb        string `json:"verb"`
-	Mode        string `json:"mode"` // automatic, manual
-	Requirement string `json:"requirement,omitempty"`
-	Message     string `json:"message,omitempty"`
-
-	// Allow names devices that usb.block leaves alone: vid:pid or vid:pid:serial.
-	Allow []string `json:"allow,omitempty"`
 }
 
 // What caused a report.

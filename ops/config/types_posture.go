@@ -39,7 +39,8 @@ type Launch struct {
 	Pos       Pos
 	Path      Text   `key:"path,required"`
 	SHA256    Text   `key:"sha256,required"`
-	Publisher string `key:"publisher"` // who must have signed it; empty: the digest alone counts
+	Publisher string `key:"publisher"` // who must have signed it, as its system knows it; empty: the digest alone counts
+	Signature Text   `key:"signature"` // of this path, digest and arguments, for agents that are told a remedy key
 	Arguments []Text `key:"arguments"`
 }
 
@@ -56,6 +57,8 @@ type Script struct {
 	Pos    Pos
 	File   Text `key:"file,required"` // a plain name, in the agents directory
 	SHA256 Text `key:"sha256,required"`
+
+	Signature Text `key:"signature"` // of this name and digest, for agents that are told a remedy key
 }
 
 // AppRemoval ends or removes a program.

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"sallyport/netio/report"
@@ -15,6 +16,7 @@ type cooling struct {
 	facts  [sha256.Size]byte // judged when it was last carried out, afterwards
 	pause  time.Duration
 	at     time.Time // of the repetition; zero: none is wanted
+	left   int       // repetitions that the appliance grants, of what is not about USB
 }
 
 // results of actions, as in report.ActionResult.
@@ -32,20 +34,48 @@ func (a *Agent) obey(actions []report.Action, judged *sending) {
 		a.show(action.Message)
 		switch {
 		case action.Verb == report.VerbMessage:
-		case action.Verb != report.VerbUSBBlock && action.Verb != report.VerbUSBUnblock:
+		case !slices.Contains(report.Verbs(), action.Verb):
 			a.refuse(action, "this agent does not know the action "+action.Verb)
 		case action.Mode == modeManual:
-		default:
+		case aboutUSB(action.Verb):
 			a.begin(action, judged, before)
+		default:
+			a.try(action, before)
 		}
 	}
+}
+
+func aboutUSB(verb string) bool { return verb == report.VerbUSBBlock || verb == report.VerbUSBUnblock }
+
+// keyOf is what makes an action the same as one of an earlier verdict.
+func keyOf(action *report.Action) string {
+	return action.Verb + " " + action.Requirement + " " + action.Target + " " + action.SHA256
+}
+
+// try carries out what is not about USB: once, and again as often as the appliance grants,
+// its interval apart, for as long as it goes on asking. The facts, which change all the time,
+// say nothing about whether that is worth while. An appliance that asks no more, and then
+// again, has something new to mend.
+func (a *Agent) try(action report.Action, before map[string]*cooling) {
+	key := keyOf(&action)
+	c := before[key]
+	if c == nil {
+		a.cool[key] = &cooling{left: action.Retries}
+		a.run(action)
+		return
+	}
+	a.cool[key] = c
+	if _, running := a.running[action.ID]; running || c.left == 0 || !c.at.IsZero() {
+		return
+	}
+	c.action, c.at = action, a.now.Add(cmp.Or(time.Duration(action.IntervalS)*time.Second, coolFirst))
 }
 
 // modeManual is an action left to the person.
 const modeManual = "manual"
 
 func (a *Agent) begin(action report.Action, judged *sending, before map[string]*cooling) {
-	key := action.Verb + " " + action.Requirement
+	key := keyOf(&action)
 	c := before[key]
 	_, running := a.running[action.ID]
 	switch {
@@ -80,13 +110,14 @@ func (a *Agent) begun(action report.Action, reflex bool) {
 		a.holding = true
 	}
 	a.running[action.ID] = action
-	a.emit(Run{Action: action, Reflex: reflex})
+	a.emit(Run{Action: action, Reflex: reflex, Appliance: a.link.appliance})
 }
 
 // repeatActions carries out again what cooled down.
 func (a *Agent) repeatActions() {
 	for _, key := range sortedKeys(a.cool) {
 		if c := a.cool[key]; a.due(&c.at) && a.phase == Bound {
+			c.left--
 			a.run(c.action)
 		}
 	}
@@ -100,11 +131,18 @@ func (a *Agent) actionEnded(ev ActionEnded) {
 		return
 	}
 	delete(a.running, ev.Result.ID)
+	if c := a.cool[keyOf(&action)]; c != nil && ev.Result.Result == resultRefused {
+		c.left = 0 // what is refused now is refused again
+	}
 	if action.Verb == report.VerbUSBUnblock && ev.Result.Result == resultDone {
 		a.holding = false
 	}
 	if a.phase == Bound && a.everJudged {
 		a.results = append(a.results, ev.Result)
+	}
+	if !aboutUSB(action.Verb) { // it may have mended anything
+		a.mended = true
+		a.survey()
 	}
 	a.fresh = false
 	a.collect()

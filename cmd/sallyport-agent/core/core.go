@@ -133,6 +133,7 @@ type Agent struct {
 
 	running map[string]report.Action
 	results []report.ActionResult
+	mended  bool // an action that is not about USB ended, and no report has told what came of it
 	cool    map[string]*cooling
 	refused map[string]bool // verbs, in this session
 	holding bool            // something may be blocked

@@ -51,18 +51,29 @@ func (a *Agent) trigger() string {
 		return "" // the first report by a policy has everything
 	case !a.everJudged:
 		return report.TriggerInitial
-	case len(a.results) > 0 && len(a.running) == 0:
+	case len(a.results) > 0 && !a.mending() && !(a.mended && a.surveying):
 		return report.TriggerRemediated
 	case a.want != "" && !a.surveying:
 		return a.want
-	case len(a.running) == 0 && digest(a.offered()) != a.judged:
+	case !a.mending() && digest(a.offered()) != a.judged:
 		return report.TriggerEvent
 	}
 	return ""
 }
 
+// mending says that USB storage is being taken away or given back. A program that runs for
+// minutes holds no report up.
+func (a *Agent) mending() bool {
+	for _, action := range a.running {
+		if aboutUSB(action.Verb) {
+			return true
+		}
+	}
+	return false
+}
+
 func (a *Agent) makeReport(trigger string) {
-	a.want = ""
+	a.want, a.mended = "", a.mended && a.surveying
 	a.reportOf(trigger, a.offered())
 }
 

@@ -35,10 +35,8 @@ func (a *Agent) reflex() {
 		a.dealt = [sha256.Size]byte{} // the same stick again is a new one
 		return
 	}
-	for _, other := range a.running {
-		if other.Verb == report.VerbUSBBlock || other.Verb == report.VerbUSBUnblock {
-			return
-		}
+	if a.mending() {
+		return
 	}
 	facts := a.offered()
 	now := digest(facts)

@@ -302,7 +302,8 @@ func verdict(a args) report.Verdict {
 		PolicyETag: a.kv["etag"], Message: a.kv["msg"], DecisionID: "D" + a.kv["epoch"]}
 	if x := a.kv["action"]; x != "" {
 		f := strings.Split(x, ":")
-		v.Actions = append(v.Actions, report.Action{ID: f[0], Verb: f[1], Mode: f[2], Requirement: "USB_Block", Message: a.kv["say"]})
+		v.Actions = append(v.Actions, report.Action{ID: f[0], Verb: f[1], Mode: f[2], Requirement: "USB_Block", Message: a.kv["say"],
+			IntervalS: int(a.num("interval")), Retries: int(a.num("retries")), Target: a.kv["target"]})
 	}
 	return v
 }

@@ -120,10 +120,11 @@ type (
 		After                uint64
 	}
 	// Run carries an action out. Reflex: the facts that Collect gave last are of now, so
-	// that nobody has to look again.
+	// that nobody has to look again. Appliance is who asked.
 	Run struct {
-		Action report.Action
-		Reflex bool
+		Action    report.Action
+		Reflex    bool
+		Appliance string
 	}
 	// Unblock gives back all that is blocked.
 	Unblock struct{ Why string }

@@ -37,6 +37,7 @@ const (
 	probeTimeout = 5 * time.Second
 	callTimeout  = 15 * time.Second
 	pollTimeout  = 75 * time.Second // the appliance answers a long poll after 50 s
+	fileTimeout  = 10 * time.Minute // of an agent over a slow line
 	headerMax    = 16 << 10
 )
 
@@ -150,6 +151,11 @@ func (c *Client) Policy(ctx context.Context, appliance, etag string) (*report.Po
 		return nil, fmt.Errorf("the appliance sent policy %q instead of %q", policy.ETag, etag)
 	}
 	return policy, nil
+}
+
+// File gets a file that the appliance hands out, of at most so many octets.
+func (c *Client) File(ctx context.Context, appliance, name string, most int) ([]byte, error) {
+	return c.call(ctx, http.MethodGet, appliance, report.PathFile+url.PathEscape(name), nil, false, most, fileTimeout)
 }
 
 // Report posts a report that is encoded already. Its number is on the disk before it

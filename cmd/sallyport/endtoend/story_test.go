@@ -32,10 +32,10 @@ type stage struct {
 	steps []coatest.Step
 }
 
-// newStage opens a tunnel; the agent does not run yet.
-func newStage(t *testing.T) *stage {
+// newStage opens a tunnel; the agent does not run yet. edits are those of newAppliance.
+func newStage(t *testing.T, edits ...string) *stage {
 	t.Helper()
-	s := &stage{appliance: newAppliance(t)}
+	s := &stage{appliance: newAppliance(t, edits...)}
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithTimeout(context.Background(), 3*patience)
 	t.Cleanup(cancel)

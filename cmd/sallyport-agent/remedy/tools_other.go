@@ -1,0 +1,23 @@
+//go:build !linux
+
+package remedy
+
+import (
+	"context"
+
+	"sallyport/netio/report"
+)
+
+func (t *Tools) launch(context.Context, *report.Action) Outcome {
+	return Outcome{Refused, notInThisBuild}
+}
+
+func (t *Tools) runScript(context.Context, []byte, []string) Outcome {
+	return Outcome{Refused, notInThisBuild}
+}
+
+func (t *Tools) stop(context.Context, string) Outcome { return Outcome{Refused, notInThisBuild} }
+
+func (t *Tools) firewall(context.Context) Outcome { return Outcome{Refused, notInThisBuild} }
+
+func (t *Tools) antiMalware(context.Context) Outcome { return Outcome{Refused, notInThisBuild} }

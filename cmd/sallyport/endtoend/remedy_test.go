@@ -1,0 +1,81 @@
+package endtoend
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sallyport/coa/coatest"
+	"sallyport/engine/record"
+	"sallyport/netio/report"
+)
+
+// TestScriptMends: a requirement that fails has the real agent fetch a script from the real
+// appliance, prove its digest, run it, and report again; then the gate opens. A script that is
+// not the one whose digest was written down is not run.
+func TestScriptMends(t *testing.T) {
+	t.Parallel()
+	const script = "#!/bin/sh\nset -e\nmkdir -p etc\necho \"by $1\" >etc/hardened\n"
+	s := newStage(t,
+		"conditions: {", `conditions: {Hardened: {file: {path: /etc/hardened}}, Tuned: {file: {path: /etc/tuned}}, `,
+		"remediations: {", fmt.Sprintf("remediations: {Harden: {script: {file: harden.sh, sha256: %x}, message: Your computer is being hardened.}, Tune: {script: {file: tune.sh, sha256: %x}}, ",
+			sha256.Sum256([]byte(script)), sha256.Sum256([]byte("another"))),
+		"requirements: {", `requirements: {"To be hardened": {conditions: [Hardened], remediation: Harden}, Tuned: {conditions: [Tuned], remediation: Tune}, `,
+		"requirements: [", `requirements: [{name: To be hardened}, {name: Tuned, enforcement: optional}, `,
+		"authorization:\n", "provisioning: {agents-directory: files}\nauthorization:\n")
+	must(t, os.Mkdir(s.path("files"), 0o700))
+	s.write("files/harden.sh", script)
+	s.write("files/tune.sh", "#!/bin/sh\necho x >etc/tuned\n")
+	s.runAgent()
+	must(t, s.session.WaitFor(s.ctx, coatest.Access.Full))
+	if _, err := os.Stat(filepath.Join(s.tree.Root(), "etc/hardened")); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(s.tree.Root(), "etc/tuned")); err == nil {
+		t.Error("a script with another digest was run")
+	}
+	first := s.row(func(d *record.Decision) bool {
+		return d.Kind == record.KindPosture && d.PostureStatus == "NonCompliant"
+	})
+	if first == nil || !strings.Contains(first.Reason, "To be hardened") {
+		t.Errorf("%+v", first)
+	}
+	eventually(t, "the agent says what it did", func() bool {
+		b, err := os.ReadFile(s.path("agent.log"))
+		text := string(b)
+		return err == nil && strings.Contains(text, "verb=script.run") && strings.Contains(text, "result=done") &&
+			strings.Contains(text, "result=refused") && strings.Contains(text, "another digest") && strings.Contains(text, "Your computer is being hardened.")
+	})
+}
+
+// TestSignRemedy: what the command signs is what an agent with the key takes, and a
+// configuration takes it too.
+func TestSignRemedy(t *testing.T) {
+	t.Parallel()
+	a := prepare(t, "remediations: {", `remediations: {Fix: {launch: {path: /usr/bin/fix, sha256: "`+strings.Repeat("ab", 32)+`", arguments: [--all]}}, `)
+	public, fault, code := a.program("library", "key", a.path("private"))
+	if code != 0 {
+		t.Fatal(fault)
+	}
+	signature, fault, code := a.run("library", "sign-remedy", "--key", a.path("private"), "Fix")
+	if code != 0 {
+		t.Fatal(fault)
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(public))
+	must(t, err)
+	action := &report.Action{Verb: report.VerbLaunch, Target: "/usr/bin/fix", SHA256: strings.Repeat("ab", 32), Arguments: []string{"--all"}, Signature: strings.TrimSpace(signature)}
+	if err := action.SignedBy(key); err != nil {
+		t.Error(err)
+	}
+	a.edit("arguments: [--all]", "arguments: [--all], signature: "+strings.TrimSpace(signature))
+	if out, fault, code := a.run("check"); code != 0 {
+		t.Errorf("exit code %d: %s%s", code, out, fault)
+	}
+	if _, fault, code := a.run("library", "sign-remedy", "--key", a.path("private"), "USB_Block"); code == 0 || !strings.Contains(fault, "launches a program") {
+		t.Errorf("exit code %d: %s", code, fault)
+	}
+}
