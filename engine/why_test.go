@@ -33,7 +33,7 @@ func (s *stage) asked(id string) (policy.Why, string) {
 	}
 	text := answer.Why.Text()
 	b := &s.session(id).Posture.Binding
-	for _, secret := range []string{b.Nonce, s.e.tickets.ticket(sessions.ID(id), b.TicketSerial)} {
+	for _, secret := range []string{b.Nonce, s.e.tickets.ticket(s.session(id))} {
 		if secret != "" && strings.Contains(text+string(octets), secret) {
 			s.t.Errorf("%s is shown", secret)
 		}
@@ -75,7 +75,7 @@ func TestWhyASessionStandsWhereItDoes(t *testing.T) {
 	wants("a stick", text, "decision "+w.DecisionID, "configuration "+s.e.Revision(), "stage.yaml:", "port 2-1", "USB_Block was passed and is failed",
 		`session.posture is "NonCompliant"`, "remedy_by", "What the person is told:\n  Remove the USB disk")
 
-	ticket := s.e.tickets.ticket(audit, s.session(audit).Posture.Binding.TicketSerial)
+	ticket := s.e.tickets.ticket(s.session(audit))
 	view, ok := s.e.Posture().Gateway(audit, ticket)
 	if !ok {
 		t.Fatal("no page")
@@ -117,7 +117,7 @@ func TestGraceIsTold(t *testing.T) {
 		t.Errorf("%s: %q", v.Status, v.Message)
 	}
 	s.pass(3 * time.Minute)
-	view, ok := s.e.Posture().Gateway(audit, s.e.tickets.ticket(audit, s.session(audit).Posture.Binding.TicketSerial))
+	view, ok := s.e.Posture().Gateway(audit, s.e.tickets.ticket(s.session(audit)))
 	if !ok || view.Status != "NonCompliant" || !strings.Contains(view.Message, "another 7m0s") {
 		t.Errorf("%v %+v", ok, view)
 	}
