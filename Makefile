@@ -22,7 +22,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb test-portal lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages sim crash
+.PHONY: all build demo test test-go test-race test-fuzz test-usb test-usb-quick test-portal lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages sim crash
 
 all: build
 
@@ -36,7 +36,7 @@ deps:
 	./.ci/deps
 
 # The whole suite comes last: it ends with the count, and names every skip with its reason.
-test: deps lint test-fuzz sim test-race test-go
+test: deps lint test-fuzz sim test-usb-quick test-race test-go
 
 test-go:
 	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 15m $(PKGS)
@@ -51,6 +51,10 @@ test-fuzz:
 
 test-usb:
 	GO='$(GO)' ./.ci/usb
+
+# Five cycles, without strict mode and the reboot; a minute and a half.
+test-usb-quick:
+	GO='$(GO)' ./.ci/usb quick
 
 test-portal: deps
 	$(GO) test -v -count=1 ./cmd/portaltest

@@ -77,7 +77,7 @@ func prepareMachine(t *testing.T) *machine {
 	t.Helper()
 	kernel := os.Getenv(kernelVariable)
 	if kernel == "" {
-		t.Skip("no kernel: make test-usb unpacks one and names it in " + kernelVariable)
+		t.Skip("no kernel: make test-usb, and in short make test before this, unpack one and name it in " + kernelVariable)
 	}
 	for _, program := range []string{emulator, "modinfo", "mkfs.ext4", "debugfs", "e2fsck"} {
 		if _, err := exec.LookPath(program); err != nil {
