@@ -26,7 +26,7 @@ var (
 	descRevision   = desc("config_info", "The configuration in force.", "revision")
 	descUDP        = desc("udp_total", "Datagrams by what became of them.", "event")
 	descCoA        = desc("coa_total", "CoA packets and their ends.", "event")
-	descPortal     = desc("portal_total", "HTTPS requests by endpoint and refusals by reason.", "event")
+	descPortal     = desc("portal_total", "HTTPS requests by endpoint, refusals by reason, and people redirected again and again by cause.", "event")
 	descRecording  = desc("recording_total", "Events for the recording, and those it could not take.", "event")
 	descShadow     = desc("shadow_total", "Decisions that the shadow configuration looked at, would have made otherwise, and was too slow for.", "event")
 	descDifference = desc("shadow_differences_total", "Decisions that the shadow configuration would have made otherwise, by rule in force and rule of the shadow.", "rule", "shadow_rule")
@@ -109,6 +109,9 @@ func (c collector) stages(counter func(*prometheus.Desc, uint64, ...string), gau
 	}
 	for reason, v := range p.Refused {
 		counter(descPortal, v, "refused_"+reason)
+	}
+	for cause, v := range p.Loops {
+		counter(descPortal, v, "loop_"+cause)
 	}
 	gauge(descPortalOpen, float64(p.Connections), "connections")
 	gauge(descPortalOpen, float64(p.Polls), "polls")

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
+	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -218,5 +221,18 @@ func TestOtherPages(t *testing.T) {
 		if !strings.Contains(hint, "DNS") {
 			t.Errorf("the page does not say why it comes again: %q", hint)
 		}
+	}
+	rows, err := exec.Command(w.path("sallyport"), "livelog", "--config", w.path("sallyport.yaml"), "--json").Output()
+	must(t, err)
+	if got := strings.Count(string(rows), "Redirected again and again: unheard"); got != 1 {
+		t.Errorf("the live log tells %d times of the loop, want once:\n%s", got, rows)
+	}
+	answer, err := http.Get("http://" + w.bound.Metrics + "/metrics")
+	must(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	must(t, err)
+	if want := `sallyport_portal_total{event="loop_unheard"} 1`; !strings.Contains(string(text), want) {
+		t.Errorf("the metrics have no line %s", want)
 	}
 }

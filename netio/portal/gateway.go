@@ -79,16 +79,14 @@ func (s *Server) gateway(r *request) *refusal {
 		d.state(d.T.Generic)
 		d.Steps, d.Install = true, true
 		s.offer(d, r, View{})
+		d.Loop = s.looping(r, d.T, "", View{})
 		s.showPage(r, http.StatusOK, d)
 		return nil
 	}
 	d.Session = id
 	s.show(d, r, v)
 	s.again(d, q)
-	_, looked := q[queryRefresh]
-	if s.loops.arrived(id, r.at, !looked) {
-		d.Loop = s.loopCause(d.T, r, v)
-	}
+	d.Loop = s.looping(r, d.T, id, v)
 	s.showPage(r, http.StatusOK, d)
 	return nil
 }
@@ -139,23 +137,6 @@ func (s *Server) again(d *pageData, q url.Values) {
 	if looked < refreshesMax {
 		d.Refresh = to(looked + 1)
 	}
-}
-
-// loopCause says why somebody is most likely sent here again and again.
-func (s *Server) loopCause(t *words, r *request, v View) string {
-	host := r.Host
-	if u, err := url.Parse("https://" + host); err == nil {
-		host = u.Hostname()
-	}
-	switch {
-	case s.certificate.Load().cert.Leaf.VerifyHostname(host) != nil:
-		return t.LoopName
-	case v.Status == statusCompliant || v.Status == statusNotApplicable:
-		return t.LoopPassed
-	case !v.Bound:
-		return t.LoopUnreached
-	}
-	return ""
 }
 
 // systems are the systems that agents exist for, and what people call them.

@@ -94,27 +94,3 @@ func origin(a netip.Addr) netip.Addr {
 	}
 	return p.Addr()
 }
-
-// loops recognises a person who is redirected again and again.
-type loops struct {
-	mu   sync.Mutex
-	hits map[string][loopHitsMax + 1]time.Time // the last ones, newest first
-}
-
-// arrived says whether there were more than loopHitsMax redirects within loopWindow,
-// after it noted this one; a page that looks again by itself is none and not noted.
-func (l *loops) arrived(session string, at time.Time, note bool) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	last, known := l.hits[session]
-	if note {
-		if l.hits == nil || !known && len(l.hits) >= loopSessionsMax {
-			l.hits = map[string][loopHitsMax + 1]time.Time{} // a hint may come late
-		}
-		copy(last[1:], last[:loopHitsMax])
-		last[0] = at
-		l.hits[session] = last
-	}
-	oldest := last[loopHitsMax]
-	return !oldest.IsZero() && at.Sub(oldest) <= loopWindow
-}

@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -80,35 +79,5 @@ func TestOrigin(t *testing.T) {
 		if got := origin(netip.MustParseAddr(test.addr)); got.String() != test.want {
 			t.Errorf("%s: %s, want %s", test.addr, got, test.want)
 		}
-	}
-}
-
-// TestLoops: more than loopHitsMax redirects within loopWindow, own looks left out.
-func TestLoops(t *testing.T) {
-	var l loops
-	now := testTime
-	for i := range loopHitsMax {
-		if l.arrived("s", now, true) {
-			t.Fatalf("redirect %d is a loop", i+1)
-		}
-		now = now.Add(5 * time.Second)
-		if l.arrived("s", now, false) {
-			t.Fatalf("a look after redirect %d is a loop", i+1)
-		}
-	}
-	if !l.arrived("s", now, true) || !l.arrived("s", now, false) {
-		t.Error("redirect 4 within 15 s is no loop")
-	}
-	if l.arrived("other", now, true) {
-		t.Error("another session is in the loop")
-	}
-	if l.arrived("s", now.Add(loopWindow), true) {
-		t.Error("a loop that was over is still one")
-	}
-	for i := range loopSessionsMax + 10 {
-		l.arrived(fmt.Sprint(i), now, true)
-	}
-	if len(l.hits) > loopSessionsMax {
-		t.Errorf("%d sessions are remembered", len(l.hits))
 	}
 }

@@ -46,6 +46,10 @@ const (
 	loopHitsMax       = 3           // redirects of one session within loopWindow are usual
 	loopWindow        = 30 * time.Second
 	loopSessionsMax   = 1 << 14
+	loopPaceSlack     = 3 * time.Second // of a browser that waits for refreshEvery
+	loopToldEvery     = 5 * time.Minute // to the live log, for one visitor and cause
+	loopTrustWindow   = 10 * time.Minute
+	resolveTimeout    = time.Second
 	requestURIMax     = 2048 // a redirect URL has 234 octets (RADIUS), a poll 150
 	ticketMax         = 128  // ours have 27
 	acceptLanguageMax = 256  // longer ones are not read

@@ -30,6 +30,8 @@ type listener struct {
 	end   context.CancelFunc
 	wg    sync.WaitGroup // the accept loop and handshakes
 
+	distrusted func(from netip.Addr) // told when a peer refuses our certificate
+
 	mu    sync.Mutex // guards all below
 	conns map[*conn]struct{}
 	per   map[netip.Addr]int
@@ -190,6 +192,9 @@ func (l *listener) refuse(c *conn, err error) {
 		c.SetWriteDeadline(deadline(handshakeTimeout))
 		// The peer may be gone; there is nobody else to tell.
 		_, _ = c.Write([]byte("HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS. Write https:// instead of http://.\n"))
+	case refusesCertificate(err):
+		l.count.refuse(whyCertificate)
+		l.distrusted(c.from)
 	default:
 		l.count.refuse(whyHandshake)
 	}

@@ -29,6 +29,13 @@ type Config struct {
 	AgentsDirectory string                      // files to hand out; empty: none
 	Agents          func(os string) []AgentFile // what to offer for an OS; nil: what the names of the files tell
 
+	// Looping is told when a person is redirected again and again: from which address, for
+	// which session (empty: none that is proved), the cause by a short name and what to do
+	// about it in English. Told once in five minutes for each; it must not wait. nil: nobody.
+	Looping func(peer netip.Addr, sessionID, cause, advice string)
+	// Resolve looks up a host name; nil: the system's resolver.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+
 	Limits Limits
 	Clock  clock.Clock  // nil: the machine's
 	Logger *slog.Logger // nil: the default one
@@ -61,6 +68,7 @@ type Server struct {
 	forged    *limiter[netip.Addr]
 	reports   *limiter[string]
 	loops     loops
+	distrust  moments // alerts about our certificate
 	polls     polls
 	downloads chan struct{}
 
@@ -83,6 +91,11 @@ func New(cfg Config, p Posture) (*Server, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
+	}
+	if cfg.Resolve == nil {
+		cfg.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	switch {
@@ -108,6 +121,7 @@ func New(cfg Config, p Posture) (*Server, error) {
 	s.downloads = make(chan struct{}, cfg.Limits.DownloadsAtOnce)
 	s.agents = &agents{dir: cfg.AgentsDirectory, offers: cfg.Agents, refuse: s.count.refuse, log: s.log}
 	s.listener = newListener(tcp, s.tlsConfig(), cfg.Limits, &s.count, s.log)
+	s.listener.distrusted = func(from netip.Addr) { s.distrust.note(from, s.cfg.Clock.Now()) }
 	s.http = s.httpServer()
 	s.pair = newPair(&s.cfg, s.Addr())
 	if err := s.ReloadCertificate(); err != nil {

@@ -16,6 +16,7 @@ const (
 	whyPlainHTTP
 	whyHandshakesFull
 	whyHandshake
+	whyCertificate // the peer refuses ours
 	whyHeader
 	whyRequestsPer
 	whyNotFound
@@ -39,7 +40,7 @@ const (
 )
 
 var whyNames = [whys]string{
-	"accept", "connections", "connections-per-address", "plain-http", "handshakes-full", "handshake",
+	"accept", "connections", "connections-per-address", "plain-http", "handshakes-full", "handshake", "certificate",
 	"header", "requests-per-address", "not-found", "method", "media-type", "too-large", "slow-body",
 	"broken-body", "malformed", "version", "unknown-session", "signature", "claim-rate", "report-rate",
 	"polls", "downloads", "agent-file", "posture", "internal",
@@ -74,6 +75,7 @@ type EndpointStats struct {
 type Stats struct {
 	Requests    map[string]EndpointStats // by endpoint: gateway, agent, discovery, session, policy, report, events, healthz, other
 	Refused     map[string]uint64        // by reason, in the order of the doors of the package comment
+	Loops       map[string]uint64        // people who are redirected again and again, by cause
 	Accepted    uint64                   // connections
 	Connections int                      // open now
 	Polls       int                      // waiting now
@@ -84,6 +86,7 @@ type counters struct {
 	refused  [whys]atomic.Uint64
 	requests [endpoints]atomic.Uint64
 	elapsed  [endpoints]atomic.Int64 // nanoseconds
+	loops    [causes]atomic.Uint64
 	accepted atomic.Uint64
 	polls    atomic.Int64
 }
@@ -93,7 +96,7 @@ func (c *counters) refuse(w why) { c.refused[w].Add(1) }
 // Stats returns the counters as they are now.
 func (s *Server) Stats() Stats {
 	out := Stats{
-		Requests: map[string]EndpointStats{}, Refused: map[string]uint64{},
+		Requests: map[string]EndpointStats{}, Refused: map[string]uint64{}, Loops: map[string]uint64{},
 		Accepted: s.count.accepted.Load(), Connections: s.listener.open(), Polls: int(s.count.polls.Load()),
 	}
 	for i, name := range endpointNames {
@@ -101,6 +104,9 @@ func (s *Server) Stats() Stats {
 	}
 	for i, name := range whyNames {
 		out.Refused[name] = s.count.refused[i].Load()
+	}
+	for i, name := range causeNames[1:] {
+		out.Loops[name] = s.count.loops[i+1].Load()
 	}
 	return out
 }

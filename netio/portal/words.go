@@ -21,7 +21,8 @@ type words struct {
 	StepLeaveOpen, StepLookAgain, StepOpenAny, LookNow string
 	WhyHeading, Why, Looks                             string
 	HelpHeading, Help, Footer                          string
-	LoopHeading, LoopName, LoopPassed, LoopUnreached   string
+	LoopHeading, ForAdministrator                      string
+	Loops                                              [causes]string // by cause
 }
 
 var english = &words{
@@ -62,14 +63,25 @@ var english = &words{
 	Why:         "A computer that is not in good order can harm others on the same network. This check keeps that from happening, and ends when you leave the network.",
 	Looks:       "The agent reports what the rules of this network ask for, such as USB storage that is plugged in, and the name and system of your computer. It does not read your files.",
 	HelpHeading: "Need help?", Help: "Give your help desk this reference:",
-	Footer:      "Sallyport, network access with posture checks",
-	LoopHeading: "You have been sent here several times in a row",
-	LoopName: "For the administrator: this page was opened by a name that its certificate does not carry, so the agent refuses it. " +
-		"The name in the redirect URL has to be in the certificate of the appliance.",
-	LoopPassed: "For the administrator: the check is passed, yet the network device still redirects. " +
-		"The change of authorization did not take effect there, or its redirect ACL was not taken away.",
-	LoopUnreached: "For the administrator: the agent does not seem to reach this appliance. The redirect ACL has to let DNS " +
-		"and all traffic to the appliance pass without redirect, and its name has to resolve on this network.",
+	Footer:           "Sallyport, network access with posture checks",
+	LoopHeading:      "You have been sent here several times in a row",
+	ForAdministrator: "For the administrator: ",
+	Loops: [causes]string{
+		causeName: "For the administrator: this page was opened by a name that its certificate does not carry, so the agent refuses it. " +
+			"The name in the redirect URL has to be in the certificate of the appliance.",
+		causeStale: "For the administrator: the network device redirects with a session that this appliance does not know, or that is over. " +
+			"The session has to be cleared on the device, or the redirect leads to another appliance than the one that answers its RADIUS.",
+		causePassed: "For the administrator: the check is passed, yet the network device still redirects. " +
+			"The change of authorization did not take effect there, or its redirect ACL was not taken away.",
+		causeRedirectACL: "For the administrator: the network device redirects what goes to this appliance itself. " +
+			"The redirect ACL has to leave out the address and port of the appliance.",
+		causeTrust: "For the administrator: a program on this computer refuses the certificate of the appliance. " +
+			"The agent needs its pin or its certificate authority.",
+		causeDNS: "For the administrator: the name in the redirect URL does not resolve where the appliance is. " +
+			"DNS has to know it, and the redirect ACL has to let DNS pass.",
+		causeUnheard: "For the administrator: no agent of this computer has reached this appliance. The agent has to run, the redirect ACL has to let DNS " +
+			"and all traffic to the appliance pass without redirect, and its name has to resolve on this network.",
+	},
 }
 
 var portuguese = &words{
@@ -110,14 +122,25 @@ var portuguese = &words{
 	Why:         "Um computador que não está em ordem pode prejudicar outros na mesma rede. Esta verificação evita isso e termina quando você sai da rede.",
 	Looks:       "O agente informa o que as regras desta rede pedem, como armazenamento USB conectado, e o nome e o sistema do seu computador. Ele não lê seus arquivos.",
 	HelpHeading: "Precisa de ajuda?", Help: "Informe esta referência ao suporte:",
-	Footer:      "Sallyport, acesso à rede com verificação de postura",
-	LoopHeading: "Você foi trazido para cá várias vezes seguidas",
-	LoopName: "Para o administrador: esta página foi aberta por um nome que não está no certificado, por isso o agente a recusa. " +
-		"O nome na URL de redirecionamento precisa estar no certificado do equipamento.",
-	LoopPassed: "Para o administrador: a verificação foi aprovada, mas o dispositivo de rede ainda redireciona. " +
-		"A mudança de autorização (CoA) não teve efeito nele, ou a ACL de redirecionamento não foi retirada.",
-	LoopUnreached: "Para o administrador: o agente parece não alcançar este equipamento. A ACL de redirecionamento precisa deixar passar, " +
-		"sem redirecionar, o DNS e todo o tráfego para o equipamento, e o nome dele precisa ser resolvido nesta rede.",
+	Footer:           "Sallyport, acesso à rede com verificação de postura",
+	LoopHeading:      "Você foi trazido para cá várias vezes seguidas",
+	ForAdministrator: "Para o administrador: ",
+	Loops: [causes]string{
+		causeName: "Para o administrador: esta página foi aberta por um nome que não está no certificado, por isso o agente a recusa. " +
+			"O nome na URL de redirecionamento precisa estar no certificado do equipamento.",
+		causeStale: "Para o administrador: o dispositivo de rede redireciona com uma sessão que este equipamento não conhece ou que já terminou. " +
+			"A sessão precisa ser removida no dispositivo, ou o redirecionamento leva a outro equipamento que não o que responde ao RADIUS dele.",
+		causePassed: "Para o administrador: a verificação foi aprovada, mas o dispositivo de rede ainda redireciona. " +
+			"A mudança de autorização (CoA) não teve efeito nele, ou a ACL de redirecionamento não foi retirada.",
+		causeRedirectACL: "Para o administrador: o dispositivo de rede redireciona o que vai para este próprio equipamento. " +
+			"A ACL de redirecionamento precisa deixar de fora o endereço e a porta do equipamento.",
+		causeTrust: "Para o administrador: um programa neste computador recusa o certificado do equipamento. " +
+			"O agente precisa do pin dele ou da sua autoridade certificadora.",
+		causeDNS: "Para o administrador: o nome na URL de redirecionamento não é resolvido onde está o equipamento. " +
+			"O DNS precisa conhecê-lo, e a ACL de redirecionamento precisa deixar o DNS passar.",
+		causeUnheard: "Para o administrador: nenhum agente deste computador chegou a este equipamento. O agente precisa estar em execução, a ACL de redirecionamento " +
+			"precisa deixar passar, sem redirecionar, o DNS e todo o tráfego para o equipamento, e o nome dele precisa ser resolvido nesta rede.",
+	},
 }
 
 // language picks the words by Accept-Language (RFC 9110 section 12.5.4): the language
