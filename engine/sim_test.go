@@ -47,7 +47,8 @@ identity:
   stores: [{name: internal, users-file: users.yaml}]
   mab: {endpoints-file: endpoints.yaml}
 posture:
-  agent: {heartbeat: 1m, pending-alarm: 5m}
+  agent: {heartbeat: 1m, pending-alarm: 5mAGENT}
+  reassessment: [REASSESS]
   conditions: {USB_Check: {usb: {mass-storage: absent}}}
   remediations: {USB_Block: {usb: block, mode: automatic, message: "Remove it."}}
   requirements: {USB_Block: {os: [windows, linux], conditions: [USB_Check], remediation: USB_Block}}
@@ -69,8 +70,8 @@ authorization:
   default: DenyAccess
 `
 
-// simConfigs writes the configurations that reloads go between: another ACL, and one by
-// which the unhealthy may come in too.
+// simConfigs writes the configurations that reloads go between: another ACL with clocks that
+// end sessions, and one by which the unhealthy may come in too.
 func simConfigs(t testing.TB) (paths []string) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -97,7 +98,12 @@ func simConfigs(t testing.TB) (paths []string) {
 	write("endpoints.yaml", macs)
 	good := `session.posture == "Compliant"`
 	for i, v := range [][2]string{{`"permit ip any any"`, good}, {`"permit tcp any any"`, good}, {`"permit ip any any"`, "(" + good + ` || session.posture == "NonCompliant")`}} {
-		text := strings.NewReplacer("ENTRIES", v[0], "GOOD", v[1]).Replace(simConfig)
+		agent, reassess := "", ""
+		if i == 1 {
+			agent = ", remediation-timer: 1m, remediation-over: disconnect, lost: disconnect"
+			reassess = "{rule: Again, interval: 1m, grace: 20s, action: logoff}"
+		}
+		text := strings.NewReplacer("ENTRIES", v[0], "GOOD", v[1], "AGENT", agent, "REASSESS", reassess).Replace(simConfig)
 		paths = append(paths, write(fmt.Sprintf("sallyport-%d.yaml", i), text))
 	}
 	return paths

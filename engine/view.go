@@ -133,6 +133,7 @@ type GrantView struct {
 	Profile string `json:"profile"`
 	Rule    string `json:"rule"`
 	Text    string `json:"text,omitempty"`
+	Doubt   bool   `json:"doubt,omitempty"` // a change got no answer: the NAS may hold another one
 }
 
 // ChangeView is a CoA under way.
@@ -186,7 +187,7 @@ func ViewSession(s *sessions.Session) SessionView {
 		TunnelGroup: s.TunnelGroup, AcctSessionID: s.AcctSessionID,
 		IPAddress: record.Address(s.FramedIP), IPv6Address: record.Address(s.FramedIPv6),
 		Posture:       viewPosture(&s.Posture),
-		Authorization: GrantView{s.Grant.Profile, s.Grant.Rule, s.Grant.Text},
+		Authorization: GrantView{s.Grant.Profile, s.Grant.Rule, s.Grant.Text, s.Doubt},
 		Epoch:         s.Epoch, Version: s.Version, Started: s.Started.UTC(), LastSeen: s.LastSeen.UTC(),
 		Ended: moment(s.Ended), EndCause: s.EndCause, Hostname: s.Hostname, Domain: s.Domain, OSVersion: s.OSVersion,
 	}

@@ -27,6 +27,7 @@ const (
 	moreReassessAt
 	moreAnswerBy
 	moreReportBy
+	moreDoubt // flag
 )
 
 // moreOf is what of s stands in the second set of bits.
@@ -51,6 +52,9 @@ func moreOf(s *Session) (bits uint64) {
 	}
 	if p.Leased {
 		bits |= moreLeased
+	}
+	if s.Doubt {
+		bits |= moreDoubt
 	}
 	if !p.plain() {
 		bits |= moreClocks
@@ -141,7 +145,7 @@ func (d *decoder) more(s *Session, there bool) {
 		return
 	}
 	bits := d.uvarint()
-	if bits >= moreReportBy<<1 {
+	if bits >= moreDoubt<<1 {
 		d.bad = true // of a later release
 	}
 	for i, text := range [...]*string{&p.AgentKind, &s.OSVersion, &s.Hostname, &s.Domain} {
@@ -157,6 +161,7 @@ func (d *decoder) more(s *Session, there bool) {
 	if bits&moreJudged != 0 {
 		p.Judged = PostureStatus(d.octet())
 	}
+	s.Doubt = bits&moreDoubt != 0
 	p.Continued, p.Logoff, p.Leased = bits&moreContinued != 0, bits&moreLogoff != 0, bits&moreLeased != 0
 	if bits&moreClocks != 0 {
 		d.clocks(p, bits)

@@ -148,6 +148,7 @@ type Session struct {
 	Changes    uint64  // serial of the newest Change
 	Change     *Change // the CoA that is under way, nil when none
 	Settled    Settled // the last one that ended
+	Doubt      bool    // a NAS that gave no answer may hold another grant than Grant
 }
 
 // Accounting is the running total of a session (RFC 2866, RFC 2869 section 5.1).

@@ -79,9 +79,9 @@ func retryAt(s *sessions.Session) (time.Time, bool) {
 	last := &s.Settled
 	switch {
 	case s.Change != nil || !s.Authenticated:
-	case s.Posture.Logoff && last.Outcome == OutcomeSilence:
+	case (s.Posture.Logoff || s.Doubt) && last.Outcome == OutcomeSilence:
 		return last.At.Add(retrySilent), true
-	case s.Posture.Logoff:
+	case s.Posture.Logoff || s.Doubt:
 		return last.At.Add(retryNAK), true
 	case last.Profile == s.Grant.Profile:
 	case last.Outcome == OutcomeSilence:

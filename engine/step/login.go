@@ -36,7 +36,7 @@ func LoginInto(next *sessions.Session, now time.Time, old *sessions.Session, in 
 	if d.Profile.Reject {
 		return nil, d
 	}
-	next.Grant = grantOf(&d)
+	next.Grant, next.Doubt = grantOf(&d), false
 	supersede(now, old, next)
 	goesOn := old != nil && old.Started.Equal(next.Started)
 	if d.Profile.Redirect != nil && !(goesOn && sameRedirect(now, old, next, r)) {

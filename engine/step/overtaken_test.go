@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/engine/posture"
 	. "sallyport/engine/step"
+	"sallyport/sessions"
 )
 
 // TestAStopOfTheLifeBefore: a Stop that was sent again, and comes when the same id is in
@@ -73,19 +75,51 @@ func TestAChangeThatWasNotTakenIsTriedAgain(t *testing.T) {
 			t.Errorf("%s: %s %+v, want the redirect again", outcome, what, next.Change)
 		}
 	}
-	// Full access was not taken, and is not due any more: nothing is sent, once and for all.
+	// Full access was refused, and is not due any more: nothing is sent, once and for all.
 	opening := send(t, r, at(2), claim(t, r, at(1), login(t, r, at(0), nil)), "").Session
-	failed := Settle(at(3), opening, &Settled{Serial: opening.Change.Serial, Outcome: OutcomeSilence})
+	failed := Settle(at(3), opening, &Settled{Serial: opening.Change.Serial, Outcome: OutcomeNAK, Cause: 506})
 	closed := send(t, r, at(4), failed, "active").Session
 	if closed.Change != nil {
 		t.Fatalf("%+v", closed.Change)
 	}
-	next, what := expire(at(2*time.Minute), closed, r)
+	next, what := expire(at(5*time.Minute+4), closed, r)
+	for what == posture.HappenedRemedy { // due by then, too
+		next, what = expire(at(5*time.Minute+4), next, r)
+	}
 	if what != ExpiredRetry || next.Change != nil {
 		t.Errorf("%s %+v, want no change", what, next.Change)
 	}
-	if again, what := expire(at(4*time.Minute), next, r); again != next || what != "" {
+	if again, what := expire(at(10*time.Minute), next, r); again != next || what != "" {
 		t.Errorf("%s again", what)
+	}
+}
+
+// TestSilenceIsNoRefusal: full access was given and the answer was lost, so what is not due
+// any more is taken back, until the NAS says so.
+func TestSilenceIsNoRefusal(t *testing.T) {
+	r := rules(t)
+	opening := send(t, r, at(2), claim(t, r, at(1), login(t, r, at(0), nil)), "").Session
+	silent := func(now time.Time, s *sessions.Session) *sessions.Session {
+		return Settle(now, s, &Settled{Serial: s.Change.Serial, Outcome: OutcomeSilence, Attempts: 4})
+	}
+	closed := send(t, r, at(4), silent(at(3), opening), "active").Session
+	if closed.Change == nil || closed.Change.Grant.Profile != "Posture_Redirect" {
+		t.Fatalf("%+v", closed.Change)
+	}
+	if again := send(t, r, at(5), closed, "active").Session; again.Change != closed.Change {
+		t.Errorf("it is on its way, and another one is made: %+v", again.Change)
+	}
+	still := silent(at(time.Minute), closed)
+	next, what := expire(at(2*time.Minute), still, r)
+	if what != ExpiredRetry || next.Change == nil || next.Change.Grant.Profile != "Posture_Redirect" {
+		t.Fatalf("%s %+v", what, next.Change)
+	}
+	done := ack(at(3*time.Minute), next)
+	if again, what := expire(at(4*time.Minute-1), done, r); again != done || what != "" {
+		t.Errorf("%s after the acknowledgement", what)
+	}
+	if asked := login(t, r, at(2*time.Minute), still); asked.Doubt {
+		t.Error("the NAS has an answer of now")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // versions and the moments of the last change and the last packet.
 func same(a, b *sessions.Session) bool {
 	return a.Epoch == b.Epoch && a.Changes == b.Changes && a.Change == b.Change &&
-		a.Grant == b.Grant && a.Settled == b.Settled && a.Accounting == b.Accounting &&
+		a.Grant == b.Grant && a.Doubt == b.Doubt && a.Settled == b.Settled && a.Accounting == b.Accounting &&
 		samePosture(&a.Posture, &b.Posture) && sameBinding(&a.Posture.Binding, &b.Posture.Binding) &&
 		sameIdentity(a, b) && sameEndpoint(a, b) && sameNAS(a, b) &&
 		a.Started.Equal(b.Started) && a.Ended.Equal(b.Ended) && a.EndCause == b.EndCause

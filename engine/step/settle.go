@@ -55,7 +55,9 @@ func Settle(now time.Time, old *sessions.Session, in *Settled) *sessions.Session
 	case in.Outcome == OutcomeACK && (in.Ended || change.Kind == sessions.ChangeDisconnect):
 		end(next, now, "disconnected: "+change.Reason)
 	case in.Outcome == OutcomeACK:
-		next.Grant = change.Grant
+		next.Grant, next.Doubt = change.Grant, false
+	case in.Outcome == OutcomeSilence && change.Kind == sessions.ChangePush:
+		next.Doubt = true // what was lost may be its answer
 	case in.Outcome == OutcomeNAK && in.Cause == causeNoSession:
 		end(next, now, "the NAS does not know the session (Error-Cause 503)")
 	}

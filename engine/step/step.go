@@ -133,7 +133,7 @@ func authorize(now time.Time, next *sessions.Session, r *Rules, reason string) a
 		return d
 	}
 	grant := grantOf(&d)
-	if grant.Profile == intended(next).Profile && grant.Digest == intended(next).Digest {
+	if grant.Profile == intended(next).Profile && grant.Digest == intended(next).Digest && (next.Change != nil || !next.Doubt) {
 		return d
 	}
 	kind := sessions.ChangePush
