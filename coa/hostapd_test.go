@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/coa"
+	"sallyport/coa/coatest/foreign"
 	"sallyport/coa/coatest/hostapd"
 	"sallyport/coa/recipe"
 	"sallyport/netio/radius"
@@ -19,7 +20,7 @@ import (
 func TestHostapdEndsTheRealSession(t *testing.T) {
 	t.Parallel()
 	box := hostapd.Start(t)
-	began := box.Await("the Start of a login", func(r *hostapd.Record) bool {
+	began := box.Await("the Start of a login", func(r *foreign.Record) bool {
 		return r.Status == radius.AcctStatusTypeStart
 	})
 	confirmations := make(chan coa.Confirmation, 1)
@@ -60,7 +61,7 @@ func TestHostapdEndsTheRealSession(t *testing.T) {
 	if s := change("hostapd", began.AcctSessionID, box.NASIP); s.Outcome != coa.ACK || s.Did != recipe.Disconnect {
 		t.Fatal(s.String())
 	}
-	box.Await("the Stop of the session", func(r *hostapd.Record) bool {
+	box.Await("the Stop of the session", func(r *foreign.Record) bool {
 		return r.Status == radius.AcctStatusTypeStop && r.AcctSessionID == began.AcctSessionID
 	})
 	e.Confirmed(coa.Confirmed{Sign: recipe.SignStop, Session: sessions.ID(began.AcctSessionID)})

@@ -23,28 +23,10 @@ func TestTsharkDecodesEveryRecipe(t *testing.T) {
 	if err != nil {
 		t.Skip("tshark is not installed; Debian package tshark has it")
 	}
-	k := radiustest.Key(t, "secret")
-	var file bytes.Buffer
+	name, changes := recorded(t)
 	var sent []string
-	file.Write([]byte{0xa1, 0xb2, 0xc3, 0xd4, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 101}) // pcap, raw IP
-	for _, r := range recipes {
-		for kind := range kinds {
-			id, g := sample(), sayable(r, Grant{DACLName: "#ACSACL#-IP-A-57e5bcbd", VLAN: "663", FilterID: "F", GroupPolicy: "G", SessionTimeout: 60})
-			b := radius.Begin(nil, r.Change(kind), byte(len(sent)))
-			if err := r.AppendChange(&b, kind, &id, &g); err != nil {
-				t.Fatal(err)
-			}
-			pkt, err := k.SealRequest(&b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			capture(&file, pkt)
-			sent = append(sent, fmt.Sprintf("%d\t%d\t%d", pkt[0], pkt[1], attributes(t, pkt)))
-		}
-	}
-	name := filepath.Join(t.TempDir(), "changes.pcap")
-	if err := os.WriteFile(name, file.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
+	for _, pkt := range changes {
+		sent = append(sent, fmt.Sprintf("%d\t%d\t%d", pkt[0], pkt[1], attributes(t, pkt)))
 	}
 	decoded := tshark(t, program, name, "-T", "fields", "-e", "radius.code", "-e", "radius.id", "-e", "radius.avp.type")
 	for i, line := range decoded {
@@ -66,6 +48,34 @@ func TestTsharkDecodesEveryRecipe(t *testing.T) {
 			t.Errorf("tshark does not say %s", want)
 		}
 	}
+}
+
+// recorded is a capture file with every kind of change of every recipe, and the changes.
+func recorded(t *testing.T) (name string, changes [][]byte) {
+	t.Helper()
+	k := radiustest.Key(t, "secret")
+	var file bytes.Buffer
+	file.Write([]byte{0xa1, 0xb2, 0xc3, 0xd4, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 101}) // pcap, raw IP
+	for _, r := range recipes {
+		for kind := range kinds {
+			id, g := sample(), sayable(r, Grant{DACLName: "#ACSACL#-IP-A-57e5bcbd", VLAN: "663", FilterID: "F", GroupPolicy: "G", SessionTimeout: 60})
+			b := radius.Begin(nil, r.Change(kind), byte(len(changes)))
+			if err := r.AppendChange(&b, kind, &id, &g); err != nil {
+				t.Fatal(err)
+			}
+			pkt, err := k.SealRequest(&b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			capture(&file, pkt)
+			changes = append(changes, pkt)
+		}
+	}
+	name = filepath.Join(t.TempDir(), "changes.pcap")
+	if err := os.WriteFile(name, file.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name, changes
 }
 
 func attributes(t *testing.T, pkt []byte) (n int) {

@@ -1,4 +1,4 @@
-package hostapd
+package foreign
 
 import (
 	"runtime"

@@ -1,4 +1,4 @@
-package hostapd
+package foreign
 
 import (
 	"net"
@@ -29,10 +29,10 @@ func (b *Box) account() error {
 			}
 			reply := radius.BeginWith(nil, radius.AccountingResponse, v.Identifier(), false)
 			if pkt, err := b.key.SealReply(&reply, v.Authenticator()); err == nil {
-				_, _ = conn.WriteToUDPAddrPort(pkt, from) // hostapd sends again
+				_, _ = conn.WriteToUDPAddrPort(pkt, from) // it sends again
 			}
 			status, _ := v.U32(radius.AcctStatusType)
-			b.heard(Record{Status: status, AcctSessionID: v.Text(radius.AcctSessionID),
+			b.heard(Record{Status: status, AcctSessionID: v.Text(radius.AcctSessionID), UserName: v.Text(radius.UserName),
 				CallingStationID: v.Text(radius.CallingStationID)})
 		}
 	}()

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package hostapd
+package foreign
 
 import "errors"
 
