@@ -5,6 +5,7 @@
 # make test-portal  the portal walked by Chromium; screenshots in testdata-cache/portal
 # make packages  .deb and .rpm of agent and appliance, into dist/
 # make sim    the appliance among NASes, agents, disks and clocks that misbehave by a seed; SEEDS=n
+# make reloads  RELOADS reloads under packets: memory, goroutines and descriptors stay flat
 # make crash  the program under load, killed KILLS times, stopped, and on a full disk
 # make fuzz   every fuzz target for FUZZTIME each
 # make bench  the Go benchmarks
@@ -17,12 +18,13 @@ GO       ?= go
 FUZZTIME ?= 60s
 SEEDS    ?= 300
 KILLS    ?= 20
+RELOADS  ?= 10000
 PKGS      = ./...
 VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb test-usb-quick test-portal lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages sim crash
+.PHONY: all build demo test test-go test-race test-fuzz test-usb test-usb-quick test-portal lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages sim crash reloads
 
 all: build
 
@@ -65,6 +67,9 @@ lint:
 # In the package's directory, where go test shows what a test that passes says.
 sim:
 	cd engine && $(GO) test -count=1 -timeout 24h -run 'TestSimulation$$|TestSeedsThatFailed|TestBrokenRulesAreNoticed' -seeds $(SEEDS)
+
+reloads:
+	cd engine && $(GO) test -count=1 -timeout 4h -v -run 'TestReloadsLeaveNothingBehind|TestNoPacketIsJudgedByHalfAPolicy' -reloads $(RELOADS)
 
 crash:
 	cd cmd/sallyport/endtoend && $(GO) test -count=1 -timeout 1h -run 'TestNothingIsLost|TestAFullDisk' -kills $(KILLS) -figures
