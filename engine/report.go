@@ -57,6 +57,28 @@ func (a *PostureAPI) offer(s *sessions.Session) []portal.AgentFile {
 	return []portal.AgentFile{{OS: r.OS, Arch: r.Arch, Name: r.File, Version: r.Version, SHA256: r.SHA256}}
 }
 
+// Update is what an agent that runs a version should be, by the rules of provisioning.
+func (a *PostureAPI) Update(sessionID, version string) (*report.Build, error) {
+	s := a.e.session(sessionID)
+	if s == nil || !s.Live() {
+		return nil, errUnknown
+	}
+	snap := a.e.snapshot()
+	in := step.Input(s, a.e.clock.Now(), &snap.Rules)
+	out := &report.Build{V: report.Version}
+	if settings := snap.AgentSettings(&in); settings != nil {
+		out.SettingsName, out.Settings = settings.Name, settings.Text
+	}
+	r, why := snap.AgentUpdate(&in, version)
+	if r == nil {
+		out.Reason = why
+		return out, nil
+	}
+	out.Version, out.OS, out.Arch, out.File = r.Version, r.OS, r.Arch, r.FileName()
+	out.SHA256, out.Signature = strings.ToLower(r.SHA256), r.Signature.Value
+	return out, nil
+}
+
 func problem(status int, code, detail string) *report.Problem {
 	return &report.Problem{Status: status, Code: code, Detail: detail}
 }

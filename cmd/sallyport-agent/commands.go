@@ -23,6 +23,11 @@ func (*runCommand) Run(ctx context.Context, opts *options, s *streams) error {
 	d.log.Info("agent started", "version", version, "state", opts.State, "sysroot", opts.Sysroot)
 	err = d.run(nil)
 	d.log.Info("agent stopped; what is blocked stays blocked")
+	var renewed errRenewed
+	if errors.As(err, &renewed) {
+		d.log.Info("this program was replaced; whoever looks after the service starts it again", "version", string(renewed))
+		return nil
+	}
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -36,6 +36,7 @@ const gatherFor = 20 * time.Millisecond
 // says and bring the answers back.
 type daemon struct {
 	opts     *options
+	dir      keep.Dir
 	log      *slog.Logger
 	clock    clock.Clock
 	core     *core.Agent
@@ -56,6 +57,8 @@ type daemon struct {
 	starting sync.Mutex                        // held while work is begun
 	wound    bool                              // guarded by starting: nothing new is begun
 	acting   sync.Mutex                        // one action about USB at a time
+	renewed  chan string                       // to which version; room for one
+	renewing sync.Mutex                        // held while a newer build is looked for
 	using    sync.Mutex                        // one other action at a time: it may take minutes
 	striking atomic.Int32                      // devices that are being blocked as they appear
 	seen     atomic.Pointer[collect.Inventory] // by the last look
@@ -90,7 +93,7 @@ func newDaemon(ctx context.Context, opts *options, once bool, s *streams) (*daem
 
 func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *streams) (*daemon, error) {
 	var err error
-	d := &daemon{opts: opts, clock: clock.System{}, ctx: ctx, events: make(chan core.Event, eventsMax), log: newLog(opts, s.err)}
+	d := &daemon{opts: opts, dir: dir, clock: clock.System{}, ctx: ctx, events: make(chan core.Event, eventsMax), renewed: make(chan string, 1), log: newLog(opts, s.err)}
 	boot := collect.BootID(opts.Sysroot)
 	if d.list, err = remedy.LoadList(dir, boot, d.clock); err != nil {
 		return nil, err
@@ -110,13 +113,13 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 	d.surveyor = collect.NewSurveyor(opts.Sysroot)
 	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
 	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
-	key, err := opts.remedyKey()
+	key, err := publicKey(opts.RemedyKey)
 	if err != nil {
 		return nil, err
 	}
 	d.tools = remedy.NewTools(remedy.ToolsConfig{Root: opts.Sysroot, Key: key, Refuse: opts.Refuse}, dir, d.log)
 	d.core = core.New(core.Config{Agent: me, System: system, BootID: boot, Heartbeat: opts.Heartbeat, Once: once,
-		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Observe: opts.USBMode == report.USBObserve, Seed: rand.Uint64()})
+		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Observe: opts.USBMode == report.USBObserve, Renew: opts.UpdateKey != "" && !once, Seed: rand.Uint64()})
 	d.newLink()
 	return d, nil
 }
@@ -201,6 +204,8 @@ func (d *daemon) run(until func() bool) error {
 		case <-hangup:
 			d.log.Info("asked to look for the appliance again")
 			d.step(core.NetworkChanged{})
+		case version := <-d.renewed:
+			return errRenewed(version)
 		case <-timer.C:
 			d.step(core.Tick{})
 		}
@@ -329,6 +334,8 @@ func (d *daemon) do(e core.Effect) {
 		d.background(d.ctx, func(ctx context.Context) core.Event { return core.ActionEnded{Result: d.act(ctx, e)} })
 	case core.Unblock:
 		d.background(d.ctx, func(ctx context.Context) core.Event { return d.unblock(ctx, e) })
+	case core.Renew:
+		d.background(d.link, func(ctx context.Context) core.Event { d.renew(ctx, e); return core.Tick{} })
 	case core.Show:
 		d.say(e.Text)
 	}

@@ -60,18 +60,15 @@ func (e exit) Error() string { return e.text }
 
 // command runs one command line and returns the exit code.
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var c cli
 	ended := -1
-	parser, err := kong.New(&c, kong.Name("sallyport-agent"), kong.Description("The endpoint agent of the Sallyport posture appliance."),
-		kong.Configuration(readConfig, defaultConfig), kong.DefaultEnvars("SALLYPORT_AGENT"), kong.Vars{"version": version, "state": defaultState},
-		kong.Writers(stdout, stderr), kong.Exit(func(code int) { ended = code }))
-	if err != nil {
-		fmt.Fprintln(stderr, "sallyport-agent:", err)
-		return exitUsage
-	}
-	parsed, err := parser.Parse(args)
+	c, parsed, err := parse(args, &ended, stdout, stderr)
 	if ended >= 0 { // --help, --version
 		return ended
+	}
+	if err == nil {
+		if behind := provisioned(c.State); behind != nil { // where it lies is known only now
+			c, parsed, err = parse(args, &ended, stdout, stderr, kong.Resolvers(behind))
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "sallyport-agent:", err)
@@ -90,6 +87,19 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "sallyport-agent:", e.text)
 	}
 	return e.code
+}
+
+// parse reads the command line, and what stands behind it. What is resolved first gives way.
+func parse(args []string, ended *int, stdout, stderr io.Writer, behind ...kong.Option) (*cli, *kong.Context, error) {
+	c := &cli{}
+	parser, err := kong.New(c, append(behind, kong.Name("sallyport-agent"), kong.Description("The endpoint agent of the Sallyport posture appliance."),
+		kong.Configuration(readConfig, defaultConfig), kong.DefaultEnvars("SALLYPORT_AGENT"), kong.Vars{"version": version, "state": defaultState},
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { *ended = code }))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	parsed, err := parser.Parse(args)
+	return c, parsed, err
 }
 
 // streams are where commands write.

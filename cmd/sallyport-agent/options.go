@@ -38,6 +38,7 @@ type options struct {
 	USBMode string `name:"usb-mode" enum:",observe,reactive,strict" default:"" help:"observe: never block; reactive: block what appears; strict: let nothing new in but hubs, keyboards and what is allowed. Without it the appliance's policy says." placeholder:"MODE"`
 
 	RemedyKey string   `help:"Run programs and scripts only when they are signed with this key: an Ed25519 public key, base64, as sallyport library key prints it." placeholder:"KEY"`
+	UpdateKey string   `help:"Replace this program by newer builds of the appliance's that are signed with this key, written as for --remedy-key; without it the program stays as it is." placeholder:"KEY"`
 	Refuse    []string `help:"Actions that this agent never carries out, whoever asks: program.launch, script.run, app.stop ..." placeholder:"VERB"`
 
 	Heartbeat time.Duration `help:"Report at least this often, instead of when the appliance says." placeholder:"DURATION"`
@@ -76,8 +77,10 @@ func (o *options) check() error {
 	if o.MessageCommand != "" && !filepath.IsAbs(o.MessageCommand) {
 		fault("--message-command %q: want an absolute path", o.MessageCommand)
 	}
-	if _, err := o.remedyKey(); err != nil {
-		fault("--remedy-key: %v", err)
+	for name, key := range map[string]string{"--remedy-key": o.RemedyKey, "--update-key": o.UpdateKey} {
+		if _, err := publicKey(key); err != nil {
+			fault("%s: %v", name, err)
+		}
 	}
 	for _, verb := range o.Refuse {
 		if !slices.Contains(report.Verbs(), verb) {
@@ -98,12 +101,12 @@ func (o *options) check() error {
 	return nil
 }
 
-// remedyKey is the key of whoever signs what is run, nil when there need be none.
-func (o *options) remedyKey() (ed25519.PublicKey, error) {
-	if o.RemedyKey == "" {
+// publicKey reads the key of somebody who signs, nil when there is none.
+func publicKey(text string) (ed25519.PublicKey, error) {
+	if text == "" {
 		return nil, nil
 	}
-	key, err := base64.StdEncoding.DecodeString(o.RemedyKey)
+	key, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(key) != ed25519.PublicKeySize {
 		return nil, errors.New("it is not an Ed25519 public key in base64")
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sallyport/engine/posture"
+	"sallyport/netio/report"
 	"sallyport/ops/config"
 )
 
@@ -24,6 +25,7 @@ type libraryCmd struct {
 	Sign   librarySignCmd   `cmd:"" help:"Sign a library."`
 	Key    libraryKeyCmd    `cmd:"" help:"Make a key to sign with, and print the public one."`
 
+	SignAgent  librarySignAgentCmd  `cmd:"" help:"Sign a build of the agent, for those that replace themselves by it."`
 	SignRemedy librarySignRemedyCmd `cmd:"" help:"Sign what a remediation has agents run, for those that run nothing else."`
 }
 
@@ -196,6 +198,31 @@ func (c *librarySignRemedyCmd) Run() error {
 		return err
 	}
 	fmt.Println(base64.StdEncoding.EncodeToString(ed25519.Sign(key, posture.ActionOf("", written).SignedText())))
+	return nil
+}
+
+type librarySignAgentCmd struct {
+	Key    string `required:"" help:"The private key, as key made it." type:"existingfile" placeholder:"FILE"`
+	Config string `help:"Configuration file." default:"${config}" placeholder:"FILE"`
+	Name   string `arg:"" help:"A resource of the configuration, with version, system, architecture and sha256."`
+}
+
+// Run prints the signature, for the key signature of the resource.
+func (c *librarySignAgentCmd) Run() error {
+	loaded, _, faults := config.Load(c.Config)
+	if loaded == nil {
+		return configError(faults.Err())
+	}
+	r, ok := loaded.Provisioning.Resources.Get(c.Name)
+	if !ok || r.Version == "" || r.Arch == "" || r.SHA256 == "" {
+		return fmt.Errorf("%s has no resource %q with a version, an arch and a sha256", c.Config, c.Name)
+	}
+	key, err := privateKey(c.Key)
+	if err != nil {
+		return err
+	}
+	build := report.Build{OS: r.OS, Arch: r.Arch, Version: r.Version, SHA256: strings.ToLower(r.SHA256)}
+	fmt.Println(base64.StdEncoding.EncodeToString(ed25519.Sign(key, build.SignedText())))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package authz
 import (
 	"errors"
 	"hash/maphash"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -11,7 +12,7 @@ import (
 
 // Memo remembers decisions by the values they depend on. One Memo serves one
 // configuration after the other: a key begins with the policy it belongs to, and what
-// belongs to a policy of the past makes room like anything that is not asked for.
+// belongs to a policy of the past is forgotten when the next one comes.
 //
 // The cache finds an entry by a keyed 64-bit hash; the entry carries the whole key, and
 // a different key with the same hash is a miss. An entry that the cache refuses or drops
@@ -26,6 +27,10 @@ type Memo struct {
 	seed   maphash.Seed
 	hits   atomic.Uint64
 	misses atomic.Uint64
+
+	mu   sync.Mutex // guards all below
+	held []uint64   // hashes of what was put since a policy came, as far as there is room
+	most int        // of held
 }
 
 // recentMax is how many decisions stand before the cache.
@@ -55,11 +60,27 @@ func NewMemo(octets int64) (*Memo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Memo{cache: cache, seed: maphash.MakeSeed()}, nil
+	return &Memo{cache: cache, seed: maphash.MakeSeed(), most: int(octets / entry)}, nil
 }
 
 // Close ends the memory's goroutines. Policies that still use it evaluate every time.
 func (m *Memo) Close() { m.cache.Close() }
+
+// turn forgets what earlier policies decided: an entry holds on to the profile that it
+// names, and with it to the policy's own memory. What does not fit into held is left to be
+// driven out.
+func (m *Memo) turn() {
+	m.mu.Lock()
+	old := m.held
+	m.held = nil
+	m.mu.Unlock()
+	for _, sum := range old {
+		m.cache.Del(sum)
+	}
+	for i := range m.recent {
+		m.recent[i].Store(nil)
+	}
+}
 
 // Stats counts decisions that were remembered and that were evaluated.
 func (m *Memo) Stats() (hits, misses uint64) { return m.hits.Load(), m.misses.Load() }
@@ -93,4 +114,9 @@ func (m *Memo) put(sum uint64, key []byte, d *Decision) {
 		cost += int64(unsafe.Sizeof(one)) + int64(len(one.Message))
 	}
 	m.cache.Set(sum, e, cost)
+	m.mu.Lock()
+	if len(m.held) < m.most {
+		m.held = append(m.held, sum)
+	}
+	m.mu.Unlock()
 }

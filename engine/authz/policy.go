@@ -81,9 +81,12 @@ const (
 
 var serials atomic.Uint64
 
-// Remember makes the policy keep its decisions in m. It is to be called before the
-// first Decide, or not at all.
-func (p *Policy) Remember(m *Memo) { p.memo = m }
+// Remember makes the policy keep its decisions in m, which forgets those of the policy before
+// it. It is to be called before the first Decide, or not at all.
+func (p *Policy) Remember(m *Memo) {
+	m.turn()
+	p.memo = m
+}
 
 // Reads are the variables that decide; no other can change a decision.
 func (p *Policy) Reads() expr.Vars { return p.reads }

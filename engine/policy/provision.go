@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -154,6 +156,9 @@ func checkResource(r *config.Resource, dir, path string) (config.Faults, config.
 	}
 	if r.SHA256 != "" && (len(r.SHA256) != 64 || strings.Trim(strings.ToLower(r.SHA256), "0123456789abcdef") != "") {
 		return one("sha256 is not 64 hexadecimal digits", "sha256sum prints them"), nil
+	}
+	if b, err := base64.StdEncoding.DecodeString(r.Signature.Value); r.Signature.Value != "" && (err != nil || len(b) != ed25519.SignatureSize) {
+		return []config.Fault{{Pos: r.Signature.Pos, Path: path + ".signature", Message: "this is no signature", Hint: "sallyport library sign-agent prints one"}}, nil
 	}
 	sum, err := sumOf(filepath.Join(dir, r.File))
 	switch {

@@ -47,6 +47,21 @@ func (s *Snapshot) AgentUpdate(in *authz.Input, running string) (*Resource, stri
 	return r, ""
 }
 
+// FileName is the resource's file in the agents directory: the one it names, or the usual one.
+func (r *Resource) FileName() string {
+	if r.File != "" {
+		return r.File
+	}
+	name := "sallyport-agent-" + r.OS
+	if r.Arch != "" {
+		name += "-" + r.Arch
+	}
+	if r.OS == "windows" {
+		name += ".exe"
+	}
+	return name
+}
+
 // compileSettings makes the file of every configuration.
 func compileSettings(c *config.Config) (map[string]*Settings, config.Faults) {
 	out := map[string]*Settings{}

@@ -101,6 +101,18 @@ func (c *compiler) remediations() {
 			c.fault(written.Pos, path, "the remediation does nothing", "write usb: block, or a message")
 		}
 		c.remediation(written, path)
+		c.sendable(written, path)
+	}
+}
+
+// sendable wants what agents can read: they take a whole answer or none of it.
+func (c *compiler) sendable(r *config.Remediation, path string) {
+	const octetsMax = 1024
+	action := ActionOf("", r)
+	for _, text := range append([]string{action.Target, action.Publisher}, action.Arguments...) {
+		if len(text) > octetsMax || strings.ContainsFunc(text, report.Deceiving) {
+			c.fault(r.Pos, path, fmt.Sprintf("%.40q is longer than %d octets, or holds characters that do not show", text, octetsMax), "agents take no such text")
+		}
 	}
 }
 

@@ -68,6 +68,7 @@ func TestWrongRemedies(t *testing.T) {
 		"script: {file: ../x, sha256: abc}":   "is not a plain file name",
 		"usb: block, firewall: enable":        "does several things: usb, firewall",
 		"{}":                                  "does nothing",
+		`launch: {path: /bin/x, sha256: ` + strings.Repeat("ab", 32) + `, arguments: ["a\nb"]}`: "characters that do not show",
 	} {
 		_, _, faults := load(t, "\n  remediations: {R: {"+strings.Trim(text, "{}")+closing(text)+"}}\n")
 		if got := faults.Error(); !strings.Contains(got, want) {

@@ -140,6 +140,26 @@ func (s *Server) events(r *request) *refusal {
 	return nil
 }
 
+// update tells an agent what it should be, once the bound key of its session has signed the
+// question.
+func (s *Server) update(r *request) *refusal {
+	q := r.URL.Query()
+	id, version := q.Get(report.QueryEventSessionID), q.Get(report.QueryUpdateVersion)
+	if !isSessionID(id) || version == "" || len(version) > report.SessionIDMax {
+		return refuse(whyMalformed, http.StatusBadRequest, report.CodeMalformed, "query: want %s=<audit-session-id>&%s=<version>",
+			report.QueryEventSessionID, report.QueryUpdateVersion)
+	}
+	if _, no := s.boundKey(r, id, nil); no != nil {
+		return no
+	}
+	update, err := s.posture.Update(id, version)
+	if err != nil {
+		return s.asked(r, err)
+	}
+	s.writeJSON(r, http.StatusOK, update)
+	return nil
+}
+
 // isSessionID says whether a text could be an audit-session-id.
 func isSessionID(id string) bool {
 	return id != "" && len(id) <= report.SessionIDMax &&

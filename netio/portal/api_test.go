@@ -231,6 +231,25 @@ func TestLongPoll(t *testing.T) {
 	}
 }
 
+// TestUpdate: what an agent should be is told to the device of the session alone.
+func TestUpdate(t *testing.T) {
+	b := bound(t, nil)
+	ask := fmt.Sprintf("%s?session_id=%s&version=1.2", report.PathUpdate, testSession)
+	if build, err := report.DecodeBuild(b.do(b.signed("GET", ask, nil)).body); err != nil || build.Reason != "the agent is up to date: 1.2" {
+		t.Errorf("%+v, %v", build, err)
+	}
+	for path, want := range map[string]int{ask: 200, report.PathUpdate + "?session_id=" + testSession: 400, report.PathUpdate + "?version=1&session_id=other": 404} {
+		if a := b.do(b.signed("GET", path, nil)); a.status != want {
+			t.Errorf("%s: %d, want %d", path, a.status, want)
+		}
+	}
+	r := b.signed("GET", ask, nil)
+	r.Header.Del(report.HeaderSignature)
+	if a := b.do(r); a.status/100 != 4 {
+		t.Errorf("not signed: %d", a.status)
+	}
+}
+
 // TestPollsPerSession: an agent that forgets its polls cannot pile them up, and a poll
 // whose agent hung up is over.
 func TestPollsPerSession(t *testing.T) {

@@ -40,6 +40,8 @@ type Posture interface {
 	// Report judges a report that was signed with spki; raw is what was signed. It
 	// returns an encoded report.Verdict.
 	Report(ctx context.Context, peer netip.AddrPort, r *report.Report, spki, raw []byte) (answer []byte, err error)
+	// Update is what an agent that runs a version should be: build and settings.
+	Update(sessionID, version string) (*report.Build, error)
 	// Events waits for news after the number after; when ctx ends it returns none.
 	Events(ctx context.Context, sessionID string, after uint64) (*report.Events, error)
 }

@@ -83,6 +83,10 @@ func (f *fakePosture) Report(_ context.Context, _ netip.AddrPort, r *report.Repo
 	return []byte(`{"v":1,"session_id":"` + r.SessionID + `","status":"Compliant","epoch":2,"decision_id":"d1","nonce":"n2","next_s":900,"policy_etag":"` + testETag + `"}`), nil
 }
 
+func (f *fakePosture) Update(sessionID, version string) (*report.Build, error) {
+	return &report.Build{V: report.Version, Reason: "the agent is up to date: " + version}, nil
+}
+
 func (f *fakePosture) Events(ctx context.Context, _ string, after uint64) (*report.Events, error) {
 	if f.events != nil {
 		return f.events(ctx, after)

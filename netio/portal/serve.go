@@ -43,6 +43,7 @@ var routes = []struct {
 }{
 	{report.PathReport, http.MethodPost, epReport, false, (*Server).report},
 	{report.PathEvents, http.MethodGet, epEvents, false, (*Server).events},
+	{report.PathUpdate, http.MethodGet, epUpdate, false, (*Server).update},
 	{report.PathSession, http.MethodPost, epSession, false, (*Server).session},
 	{report.PathPolicy, http.MethodGet, epPolicy, false, (*Server).policy},
 	{report.PathDiscovery, http.MethodGet, epDiscovery, false, (*Server).discovery},

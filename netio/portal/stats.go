@@ -57,12 +57,13 @@ const (
 	epPolicy
 	epReport
 	epEvents
+	epUpdate
 	epHealth
 	epOther
 	endpoints // the number of them
 )
 
-var endpointNames = [endpoints]string{"gateway", "agent", "discovery", "session", "policy", "report", "events", "healthz", "other"}
+var endpointNames = [endpoints]string{"gateway", "agent", "discovery", "session", "policy", "report", "events", "update", "healthz", "other"}
 
 // EndpointStats counts requests to one endpoint and the time they took together. That
 // of events is mostly waiting.
@@ -73,7 +74,7 @@ type EndpointStats struct {
 
 // Stats are the counters since the start, and what is open now.
 type Stats struct {
-	Requests    map[string]EndpointStats // by endpoint: gateway, agent, discovery, session, policy, report, events, healthz, other
+	Requests    map[string]EndpointStats // by endpoint: gateway, agent, discovery, session, policy, report, events, update, healthz, other
 	Refused     map[string]uint64        // by reason, in the order of the doors of the package comment
 	Loops       map[string]uint64        // people who are redirected again and again, by cause
 	Accepted    uint64                   // connections

@@ -27,6 +27,7 @@ var decoders = map[string]func([]byte) (document, error){
 	"policy":    func(b []byte) (document, error) { return DecodePolicy(b) },
 	"discovery": func(b []byte) (document, error) { return DecodeDiscovery(b) },
 	"events":    func(b []byte) (document, error) { return DecodeEvents(b) },
+	"update":    func(b []byte) (document, error) { return DecodeBuild(b) },
 	"problem":   func(b []byte) (document, error) { return DecodeProblem(b) },
 }
 
@@ -129,7 +130,7 @@ type discard struct{ testing.TB }
 func TestSizeBeforeDecoding(t *testing.T) {
 	limits := map[string]int{"claim": ClaimBytesMax, "claimed": ClaimedBytesMax, "report": ReportBytesMax,
 		"verdict": VerdictBytesMax, "policy": PolicyBytesMax, "discovery": DiscoveryBytesMax,
-		"events": EventsBytesMax, "problem": ProblemBytesMax}
+		"events": EventsBytesMax, "update": BuildBytesMax, "problem": ProblemBytesMax}
 	seen := map[string]bool{}
 	vectors(discard{t}, func(file, doc string, body []byte) string {
 		if _, err := decoders[doc](body); err != nil || seen[doc] {

@@ -11,6 +11,7 @@ const (
 	EventsBytesMax    = 64 << 10  // one long-poll answer; what does not fit waits for the next poll
 	DiscoveryBytesMax = 4 << 10   // four short fields
 	ProblemBytesMax   = 8 << 10   // one sentence
+	BuildBytesMax     = 16 << 10  // a digest, a signature, some lines of settings
 )
 
 // Structure of any document, known fields or not.

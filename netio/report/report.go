@@ -6,10 +6,12 @@
 //	GET  /posture/v1/policy/{etag}      -> Policy      immutable, cacheable
 //	POST /posture/v1/report   Report    -> Verdict     signed by the device key
 //	GET  /posture/v1/events?session_id=&after=  -> Events   long poll
+//	GET  /posture/v1/update?session_id=&version= -> Build   a newer build, settings
+//	GET  /agent/{file}                  -> octets      builds, scripts: known by their digest
 //
 // A Claim and a Report are signed as bytes: the header Sallyport-Signature holds the
 // ECDSA P-256 signature (ASN.1, base64url without padding) over SHA-256 of
-// "sallyport-report-v1\n" + path + "\n" + body; a GET of events signs
+// "sallyport-report-v1\n" + path + "\n" + body; a GET of events or updates signs
 // path?query with an empty body. The key is the one the Claim carries.
 // The agent reports facts; the appliance alone says what they mean.
 package report
@@ -28,6 +30,7 @@ const (
 	PathPolicy          = "/posture/v1/policy/" // + etag
 	PathReport          = "/posture/v1/report"
 	PathEvents          = "/posture/v1/events"
+	PathUpdate          = "/posture/v1/update"
 	PathFile            = "/agent/" // + name: agents, scripts
 	HeaderSignature     = "Sallyport-Signature"
 	MediaType           = "application/json"
@@ -36,6 +39,7 @@ const (
 	QueryTicket         = "ticket"    // in the redirect URL
 	QueryEventSessionID = "session_id"
 	QueryEventAfter     = "after"
+	QueryUpdateVersion  = "version" // beside QueryEventSessionID
 )
 
 // Discovery answers an agent that looks for its appliance.

@@ -29,6 +29,8 @@ type Resource struct {
 	File    string `key:"file"`                           // in the agents directory; empty: by the usual name
 	Version string `key:"version"`
 	SHA256  string `key:"sha256"` // hexadecimal; empty: not checked
+
+	Signature Text `key:"signature"` // of this version, system and digest: agents update themselves to nothing else
 }
 
 // ProvisionRule offers a resource. The first match wins.

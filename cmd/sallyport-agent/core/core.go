@@ -39,6 +39,7 @@ const (
 	coolMax          = 5 * time.Minute // between repetitions of an action that changed nothing
 	actionsMax       = 16              // of one verdict that are obeyed
 	eventsMax        = 256             // of one answer that are read
+	renewEvery       = 6 * time.Hour   // a new policy asks sooner
 )
 
 // The repetition of an action has room for at least one more attempt per heartbeat.
@@ -69,6 +70,7 @@ type Config struct {
 	Once      bool          // one assessment: no waiting for events
 	Holding   bool          // something is blocked from before
 	Observe   bool          // no reflexes: nothing is to be blocked here
+	Renew     bool          // ask for newer builds, and for settings
 	Session   string        // the last one before this start: nothing redirects to one that is open
 	Seed      uint64        // of the jitter
 }
@@ -129,6 +131,7 @@ type Agent struct {
 	polling bool
 	after   uint64
 	pollAt  time.Time
+	renewAt time.Time // when to ask for a newer build again
 	calmAt  time.Time // when a poll has waited long enough to say that all is well
 
 	running map[string]report.Action
@@ -209,7 +212,7 @@ func (a *Agent) enter(p Phase) {
 
 // deadlines are all the times something is to be done at.
 func (a *Agent) deadlines() []*time.Time {
-	list := []*time.Time{&a.searchAt, &a.claimAt, &a.retryAt, &a.beatAt, &a.pollAt, &a.calmAt, &a.surveyAt, &a.holdAt}
+	list := []*time.Time{&a.searchAt, &a.claimAt, &a.retryAt, &a.beatAt, &a.pollAt, &a.calmAt, &a.surveyAt, &a.holdAt, &a.renewAt}
 	for _, key := range sortedKeys(a.cool) {
 		list = append(list, &a.cool[key].at)
 	}
@@ -257,6 +260,9 @@ func (a *Agent) tick() {
 	}
 	if a.due(&a.surveyAt) && a.phase >= Preparing {
 		a.survey()
+	}
+	if a.due(&a.renewAt) && a.phase == Bound {
+		a.renew()
 	}
 	a.due(&a.holdAt)
 	a.repeatActions()

@@ -148,9 +148,18 @@ func (a *Agent) bind() {
 	first := a.phase == Preparing
 	if first {
 		a.enter(Bound)
+		a.renew()
 	}
 	if first || a.policy != nil && a.surveyed != a.policy.ETag {
 		a.survey()
+	}
+}
+
+// renew asks for a newer build of the agent, where it may be renewed.
+func (a *Agent) renew() {
+	if a.cfg.Renew {
+		a.renewAt = a.now.Add(renewEvery)
+		a.emit(Renew{Appliance: a.link.appliance, SessionID: a.session.SessionID})
 	}
 }
 
@@ -297,6 +306,7 @@ func (a *Agent) told(e report.Event) {
 	case report.EventRecheck:
 		a.wantReport(report.TriggerPeriodic)
 	case report.EventPolicy:
+		a.renew()
 		a.fetch(e.ETag)
 		a.wantReport(report.TriggerPeriodic)
 	case report.EventStatus:

@@ -128,6 +128,8 @@ type (
 	}
 	// Unblock gives back all that is blocked.
 	Unblock struct{ Why string }
+	// Renew asks what this agent should be, and replaces it by a newer build.
+	Renew struct{ Appliance, SessionID string }
 	// Show tells the person something.
 	Show struct{ Text string }
 	// Abandon gives up what is under way for links before Gen.
@@ -160,6 +162,7 @@ func (Send) effect()        {}
 func (Poll) effect()        {}
 func (Run) effect()         {}
 func (Unblock) effect()     {}
+func (Renew) effect()       {}
 func (Show) effect()        {}
 func (Abandon) effect()     {}
 

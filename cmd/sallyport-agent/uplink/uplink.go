@@ -153,6 +153,25 @@ func (c *Client) Policy(ctx context.Context, appliance, etag string) (*report.Po
 	return policy, nil
 }
 
+// Build asks what an agent that runs a version should be; an appliance that does not know of
+// builds has none.
+func (c *Client) Build(ctx context.Context, appliance, sessionID, version string) (*report.Build, error) {
+	query := url.Values{report.QueryEventSessionID: {sessionID}, report.QueryUpdateVersion: {version}}
+	answer, err := c.call(ctx, http.MethodGet, appliance, report.PathUpdate+"?"+query.Encode(), nil, true, report.BuildBytesMax, callTimeout)
+	var p *report.Problem
+	if errors.As(err, &p) && p.Code == report.CodeNotFound {
+		return &report.Build{V: report.Version, Reason: "the appliance hands out no builds"}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	build, err := report.DecodeBuild(answer)
+	if err != nil {
+		return nil, misunderstood(err)
+	}
+	return build, nil
+}
+
 // File gets a file that the appliance hands out, of at most so many octets.
 func (c *Client) File(ctx context.Context, appliance, name string, most int) ([]byte, error) {
 	return c.call(ctx, http.MethodGet, appliance, report.PathFile+url.PathEscape(name), nil, false, most, fileTimeout)

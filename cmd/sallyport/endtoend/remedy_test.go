@@ -75,6 +75,15 @@ func TestSignRemedy(t *testing.T) {
 	if out, fault, code := a.run("check"); code != 0 {
 		t.Errorf("exit code %d: %s%s", code, out, fault)
 	}
+	a.edit("authorization:\n", "provisioning: {agents-directory: ., resources: {next: {os: linux, arch: amd64, file: secret, version: \"2.0\", sha256: "+strings.Repeat("ab", 32)+"}}}\nauthorization:\n")
+	signature, fault, code = a.run("library", "sign-agent", "--key", a.path("private"), "next")
+	if code != 0 {
+		t.Fatal(fault)
+	}
+	build := &report.Build{Version: "2.0", OS: "linux", Arch: "amd64", SHA256: strings.Repeat("ab", 32), Signature: strings.TrimSpace(signature)}
+	if err := build.SignedBy(key); err != nil {
+		t.Error(err)
+	}
 	if _, fault, code := a.run("library", "sign-remedy", "--key", a.path("private"), "USB_Block"); code == 0 || !strings.Contains(fault, "launches a program") {
 		t.Errorf("exit code %d: %s", code, fault)
 	}

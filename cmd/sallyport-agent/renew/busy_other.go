@@ -1,0 +1,5 @@
+//go:build !unix
+
+package renew
+
+func busy(error) bool { return false }

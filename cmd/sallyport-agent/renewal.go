@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"sallyport/cmd/sallyport-agent/core"
+	"sallyport/cmd/sallyport-agent/keep"
+	"sallyport/cmd/sallyport-agent/renew"
+	"sallyport/netio/report"
+)
+
+// errRenewed is the end of an agent whose program has become another version.
+type errRenewed string
+
+// Error says which.
+func (e errRenewed) Error() string { return "replaced by version " + string(e) }
+
+// renew asks the appliance what this agent should be, and replaces the program when that is
+// a newer build that is signed. Why it is not is in the log.
+func (d *daemon) renew(ctx context.Context, e core.Renew) {
+	if !d.renewing.TryLock() {
+		return // somebody is at it
+	}
+	defer d.renewing.Unlock()
+	build, err := d.client.Build(ctx, e.Appliance, e.SessionID, version)
+	if err != nil {
+		d.log.Warn("cannot ask for a newer build", "error", err)
+		return
+	}
+	d.settle(build.SettingsName, build.Settings)
+	if build.Version == "" {
+		d.log.Debug("no other build", "why", build.Reason)
+		return
+	}
+	if err := d.replace(ctx, e.Appliance, build); err != nil {
+		d.log.Warn("a build is not taken", "version", build.Version, "error", err)
+		return
+	}
+	select {
+	case d.renewed <- build.Version:
+	default: // it is said already
+	}
+}
+
+// system is this one in the words of report.System.
+func system() string {
+	if runtime.GOOS == "darwin" {
+		return "macos"
+	}
+	return runtime.GOOS
+}
+
+// programOf is the file that this program runs from.
+var programOf = os.Executable
+
+func (d *daemon) replace(ctx context.Context, appliance string, build *report.Build) error {
+	key, err := publicKey(d.opts.UpdateKey)
+	if err != nil {
+		return err
+	}
+	me := renew.Running{Version: version, OS: system(), Arch: runtime.GOARCH, Key: key}
+	if err := me.Check(build); err != nil {
+		return err
+	}
+	path, err := programOf()
+	if err != nil {
+		return err
+	}
+	program, err := d.client.File(ctx, appliance, build.File, renew.BuildBytesMax)
+	if err != nil {
+		return err
+	}
+	return renew.Install(ctx, path, program, build)
+}
+
+// settingsFile is what the appliance provisioned, in the state directory.
+const settingsFile = "provisioned.conf"
+
+// settle keeps the settings that the appliance provisions, for the next start. They stand
+// behind everything that was set here.
+func (d *daemon) settle(name, settings string) {
+	old, err := os.ReadFile(d.dir.Path(settingsFile))
+	if settings == string(old) || settings == "" && errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if _, err := readProvisioned(strings.NewReader(settings)); err != nil {
+		d.log.Warn("settings are not taken", "name", name, "error", err)
+		return
+	}
+	if err := d.dir.Write(settingsFile, []byte(settings), keep.Private); err != nil {
+		d.log.Warn("settings cannot be kept", "name", name, "error", err)
+		return
+	}
+	d.log.Info("settings were provisioned, for the next start", "name", name)
+}
+
+// mayProvision are the options that an appliance may set.
+var mayProvision = []string{"discovery-host", "server", "name-rule", "heartbeat", "usb-mode"}
+
+// provisionedFile resolves what nobody set here.
+type provisionedFile struct{ configFile }
+
+// readProvisioned reads settings, and takes none that are not the appliance's to give.
+func readProvisioned(r io.Reader) (*provisionedFile, error) {
+	read, err := readConfig(r)
+	if err != nil {
+		return nil, err
+	}
+	c := &provisionedFile{read.(configFile)}
+	for name, n := range c.lines {
+		if !slices.Contains(mayProvision, name) {
+			return nil, fmt.Errorf("line %d: an appliance does not set %q", n, name)
+		}
+	}
+	return c, nil
+}
+
+// provisioned are the settings of a state directory, nil when there are none, or none that
+// can be read: the agent starts by what was set here.
+func provisioned(state string) kong.Resolver {
+	f, err := os.Open(filepath.Join(state, settingsFile))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	c, err := readProvisioned(f)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// Resolve gives the value of a flag that the environment does not set.
+func (c *provisionedFile) Resolve(ctx *kong.Context, path *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil
+		}
+	}
+	return c.configFile.Resolve(ctx, path, flag)
+}
