@@ -35,12 +35,15 @@ func (e *Engine) Drain(ctx context.Context) error {
 	case <-ctx.Done():
 		err = errors.Join(err, ctx.Err())
 	}
+	e.reloading.Lock() // nothing begins any more
 	e.end()
+	e.reloading.Unlock()
 	e.livelog.Add(&record.Decision{
 		Time: e.clock.Now().UTC(), Kind: record.KindSystem, Status: record.Session, Details: "Stopped",
 		Server: e.snapshot().Config.Appliance.Name.Value,
 	})
 	<-e.coreDone
+	e.rounds.Wait()
 	e.beside.Swap(nil).close(e, nil)
 	return errors.Join(err, e.journal.Close())
 }

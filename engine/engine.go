@@ -108,6 +108,7 @@ type Engine struct {
 	heard      *heard
 	latency    latencies
 	reloading  sync.Mutex             // one reload at a time
+	rounds     sync.WaitGroup         // sessions are decided again
 	beside     atomic.Pointer[beside] // nil: nobody looks on
 
 	portalAt    atomic.Pointer[string] // host and port of redirect URLs

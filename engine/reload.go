@@ -49,6 +49,9 @@ func (e *Engine) Reload() error {
 func (e *Engine) ReloadWith(o ReloadOptions) (*Reloaded, error) {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
+	if e.life.Err() != nil {
+		return nil, errors.New("the appliance stops")
+	}
 	old := e.snapshot()
 	next, warnings, err := loadSnapshot(e.opts.Config)
 	if err == nil {
@@ -105,7 +108,7 @@ func (e *Engine) swap(old, next snapshot, warnings config.Warnings) {
 	e.system(record.Passed, "Configuration reloaded: revision "+next.Revision, "")
 	if next.Revision != old.Revision {
 		e.hub.broadcast(report.Event{Kind: report.EventPolicy, Message: "the posture policy may have changed"})
-		go e.reauthorizeAll(next)
+		e.rounds.Go(func() { e.reauthorizeAll(next) })
 	}
 }
 
@@ -240,7 +243,7 @@ func (e *Engine) revisionFile(snap snapshot) string {
 func (e *Engine) catchUp() {
 	snap := e.snapshot()
 	if last, err := os.ReadFile(e.revisionFile(snap)); err != nil || string(last) != snap.Revision {
-		go e.reauthorizeAll(snap)
+		e.rounds.Go(func() { e.reauthorizeAll(snap) })
 	}
 }
 
