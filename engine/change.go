@@ -52,7 +52,7 @@ func (e *Engine) change(s *sessions.Session) (coa.Change, error) {
 	out := coa.Change{
 		Session: s.ID, Serial: s.Change.Serial, Epoch: s.Change.Epoch, Made: s.Change.Made,
 		NAS: nas.CoATarget(s.NASAddress), Kind: kind, Ident: ident(s), Began: s.Started,
-		Operator: step.ByOperator(s.Change), Bulk: step.ByPolicy(s.Change),
+		Operator: step.ByOperator(s.Change), Bulk: step.ByPolicy(s.Change) || step.Again(s.Change),
 	}
 	if nas.Recipe.CarriesGrant(kind) {
 		profile := snap.Authz.Profile(s.Change.Grant.Profile)
@@ -155,10 +155,14 @@ func (ev *settleEvent) done(c *core, err error) {
 		c.unsettled = append(c.unsettled, ev.in)
 		return
 	}
-	e.livelog.Add(ev.row(e))
+	row := ev.row(e)
 	if ev.in.Outcome == coa.ACK {
+		e.livelog.Add(row)
 		e.latency.change.observe(e.clock.Now().Sub(ev.before.Change.Made))
 		return
+	}
+	if !e.suppress.many(c.published, row) {
+		return // a NAS that is gone would fill the log with its sessions
 	}
 	e.log.Warn("change of authorization failed", "session", ev.in.Session, "nas", ev.before.NAS,
 		"profile", ev.next.Settled.Profile, "why", ev.why())
@@ -223,7 +227,7 @@ func (ev *confirmEvent) done(c *core, err error) {
 	}
 	d := c.e.row(ev.next, record.KindAlarm, record.Failed, "Change of authorization acknowledged, not confirmed")
 	d.Reason = ev.in.String()
-	c.e.livelog.Add(d)
+	c.e.suppress.many(c.published, d)
 }
 
 // showed tells the CoA engine what a NAS did of its own accord with a session.

@@ -82,7 +82,9 @@ type core struct {
 
 	held      map[netip.Addr]int       // sessions of each NAS
 	unsent    map[sessions.ID]struct{} // changes that the CoA engine had no room for
-	unsettled []settlement             // answers of NASes that the journal had no room for
+	resending bool                     // an event that goes on with them is queued
+	storm     storm
+	unsettled []settlement // answers of NASes that the journal had no room for
 	chance    chance
 	flaws     flaws
 	doubts    []doubt // pushes to be repeated

@@ -93,6 +93,13 @@ func newStage(t *testing.T, words ...string) *stage {
 
 func (s *stage) start() {
 	s.t.Helper()
+	s.boot()
+	s.run()
+}
+
+// boot is start up to the first group of events.
+func (s *stage) boot() {
+	s.t.Helper()
 	s.nas = &deafNAS{}
 	e, err := assemble(Options{
 		Config: filepath.Join(s.dir, "stage.yaml"), Clock: s.clock, small: true, Store: store.Options{FS: s.disk},
@@ -106,7 +113,6 @@ func (s *stage) start() {
 	e.resume()
 	e.snapshot().Users.Verify("cisco", []byte("cisco"))
 	e.memory.Wait()
-	s.run()
 }
 
 func (s *stage) end() {
@@ -125,10 +131,17 @@ func (s *stage) end() {
 // crash loses what is not synced, and starts again on what is left.
 func (s *stage) crash() {
 	s.t.Helper()
+	s.crashed()
+	s.run()
+}
+
+// crashed is crash up to the first group of events.
+func (s *stage) crashed() {
+	s.t.Helper()
 	left := s.disk.CrashClone(vfs.CrashCloneCfg{})
 	s.end()
 	s.disk = left
-	s.start()
+	s.boot()
 }
 
 // run lets the appliance do what there is to do at this moment.

@@ -72,18 +72,32 @@ func (p *suppressor) exempted(d *record.Decision) bool {
 }
 
 func (p *suppressor) add(now time.Time, d *record.Decision) {
-	show := p.count(now, d)
+	p.fold(now, d, foldKey{string(d.Kind), d.Identity, d.EndpointID, d.NetworkDevice, d.Details, d.Reason}, 0)
+}
+
+// manyFree is how many failures of one NAS for one reason are shown before they are folded.
+const manyFree = 64
+
+// many is add for what fails for a whole NAS when it fails: failures of all its endpoints
+// for one reason are one fold, after the first manyFree of them. It says whether the row
+// is shown.
+func (p *suppressor) many(now time.Time, d *record.Decision) bool {
+	return p.fold(now, d, foldKey{kind: string(d.Kind), nas: d.NetworkDevice, details: d.Details, reason: d.Reason}, manyFree)
+}
+
+func (p *suppressor) fold(now time.Time, d *record.Decision, key foldKey, free uint64) bool {
+	show := p.count(now, d, key) || d.RepeatCount <= free
 	if d.FoldID != "" {
 		p.folded.Add(d)
 	}
-	if show || p.exempted(d) {
+	if show = show || p.exempted(d); show {
 		p.ring.Add(d)
 	}
+	return show
 }
 
 // count numbers the row within its fold, and says whether it is shown.
-func (p *suppressor) count(now time.Time, d *record.Decision) bool {
-	key := foldKey{string(d.Kind), d.Identity, d.EndpointID, d.NetworkDevice, d.Details, d.Reason}
+func (p *suppressor) count(now time.Time, d *record.Decision, key foldKey) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.seen[key]

@@ -27,13 +27,10 @@ func (c *core) tick(now time.Time) []event {
 		}
 		out = append(out, &expireEvent{id: id})
 	}
-	for id := range c.unsent {
-		if s := c.table.Get(id); s == nil || s.Change == nil {
-			delete(c.unsent, id)
-		} else if !c.sendChange(now, s) {
-			break
-		}
+	if !c.resending {
+		c.resend(now)
 	}
+	c.tellOfStorm(now)
 	out = c.certain(now, out)
 	for _, one := range c.unsettled {
 		out = append(out, &settleEvent{in: one})
@@ -140,7 +137,7 @@ func (ev *expireEvent) row(e *Engine, h *posture.Happening) {
 	d := e.row(ev.after, row.kind, row.status, expireDetails[h.What])
 	d.Reason = h.Words
 	if h.What == step.ExpiredRetry {
-		e.suppress.add(e.clock.Now(), d) // a NAS that is away is away for many, and for long
+		e.suppress.many(e.clock.Now(), d) // a NAS that is away is away for many, and for long
 		return
 	}
 	e.livelog.Add(d)

@@ -180,7 +180,7 @@ func expireCourse(now time.Time, next *sessions.Session, r *Rules) []posture.Hap
 
 // retry tells the NAS again what it did not take.
 func retry(now time.Time, next *sessions.Session, r *Rules) []posture.Happening {
-	d := authorize(now, next, r, "the NAS did not take the last change")
+	d := authorize(now, next, r, notTaken)
 	switch {
 	case next.Change != nil:
 		return happened(now, ExpiredRetry, "the NAS did not take the last change: it is told again, profile "+d.Profile.Name)

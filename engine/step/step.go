@@ -178,6 +178,7 @@ func Reauthorize(now time.Time, old *sessions.Session, r *Rules) *sessions.Sessi
 const (
 	askedBy        = "asked for by "
 	policyRevision = "policy revision "
+	notTaken       = "the NAS did not take the last change"
 )
 
 // ByOperator says whether a person asked for the change, ByPolicy whether it is one of
@@ -186,6 +187,10 @@ func ByOperator(c *sessions.Change) bool { return strings.HasPrefix(c.Reason, as
 
 // ByPolicy: see ByOperator.
 func ByPolicy(c *sessions.Change) bool { return strings.HasPrefix(c.Reason, policyRevision) }
+
+// Again says whether the change repeats one that the NAS did not take. When a NAS comes
+// back there may be very many of them.
+func Again(c *sessions.Change) bool { return c.Reason == notTaken }
 
 // Operator notes a change that a person asked for. A reauthentication tells the NAS what
 // the rules say now, which is not what it holds where the last change failed.
