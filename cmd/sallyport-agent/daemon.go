@@ -58,6 +58,7 @@ type daemon struct {
 	wound    bool                              // guarded by starting: nothing new is begun
 	acting   sync.Mutex                        // one action about USB at a time
 	renewed  chan string                       // to which version; room for one
+	asked    atomic.Pointer[string]            // the appliance whose policy is looked by
 	renewing sync.Mutex                        // held while a newer build is looked for
 	using    sync.Mutex                        // one other action at a time: it may take minutes
 	striking atomic.Int32                      // devices that are being blocked as they appear
@@ -118,6 +119,7 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 		return nil, err
 	}
 	d.tools = remedy.NewTools(remedy.ToolsConfig{Root: opts.Sysroot, Key: key, Refuse: opts.Refuse}, dir, d.log)
+	d.surveyor.Scripts = d.ask
 	d.core = core.New(core.Config{Agent: me, System: system, BootID: boot, Heartbeat: opts.Heartbeat, Once: once,
 		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Observe: opts.USBMode == report.USBObserve, Renew: opts.UpdateKey != "" && !once, Seed: rand.Uint64()})
 	d.newLink()
@@ -315,6 +317,7 @@ func (d *daemon) do(e core.Effect) {
 		})
 	case core.Survey:
 		d.background(d.ctx, func(ctx context.Context) core.Event {
+			d.asked.Store(&e.Appliance)
 			return core.Surveyed{ETag: e.Policy.ETag, Facts: d.surveyor.Survey(ctx, &e.Policy)}
 		})
 	case core.Search:
@@ -420,9 +423,20 @@ func (d *daemon) actOnUSB(ctx context.Context, e core.Run) remedy.Outcome {
 func (d *daemon) use(ctx context.Context, e core.Run) remedy.Outcome {
 	d.using.Lock()
 	defer d.using.Unlock()
-	return d.tools.Do(ctx, &e.Action, func(ctx context.Context, name string, most int) ([]byte, error) {
-		return d.client.File(ctx, e.Appliance, name, most)
-	})
+	defer d.tools.Forget()
+	return d.tools.Do(ctx, &e.Action, d.files(e.Appliance))
+}
+
+// files fetches from an appliance.
+func (d *daemon) files(appliance string) remedy.Fetch {
+	return func(ctx context.Context, name string, most int) ([]byte, error) {
+		return d.client.File(ctx, appliance, name, most)
+	}
+}
+
+// ask runs scripts that answer a question of the policy.
+func (d *daemon) ask(ctx context.Context, probes []report.ScriptProbe) *report.Scripts {
+	return d.tools.Ask(ctx, probes, d.files(*d.asked.Load()))
 }
 
 // forget strikes what is not plugged in any more from what is written down as blocked,

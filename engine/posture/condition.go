@@ -30,17 +30,6 @@ func (v verdict) String() string {
 	return "cannot tell"
 }
 
-// Hardware is one attribute of a machine, as the agent found it.
-type Hardware struct{ Attribute, Value string }
-
-// Script is what a script of the appliance's said on the endpoint.
-type Script struct {
-	Name, SHA256 string // of the file that ran
-	Exit         int
-	Output       string
-	Error        string // it did not run, and why
-}
-
 // condition is one compiled condition. One of usb, items, when and compound is set.
 type condition struct {
 	name   string

@@ -54,6 +54,14 @@ func volumes(list ...report.Volume) Input {
 
 func patch(p report.Patch) Input { return Input{Facts: &report.Facts{Patch: &p}} }
 
+func hardware(attribute, state, value string) Input {
+	return Input{Facts: &report.Facts{Hardware: &report.Hardware{Items: []report.HardwareItem{{Attribute: attribute, State: state, Value: value}}}}}
+}
+
+func script(s report.Script) Input {
+	return Input{Facts: &report.Facts{Scripts: &report.Scripts{Items: []report.Script{s}}}}
+}
+
 // one is a condition as written, what an agent said, and what must come of it.
 type one struct {
 	condition string
@@ -187,14 +195,15 @@ var conditionCases = []one{
 	{`system: {name: contains server}`, Input{System: &report.System{OSName: "Debian"}}, fail, "name Debian"},
 	{`system: {domain: corp.example, hostname: starts lap, user: "!= root"}`, Input{System: &report.System{Domain: "CORP.example", Hostname: "LAP-1", User: "ann"}}, pass, ""},
 	{`system: {version: ">= 12"}`, Input{}, cannotTell, "did not look at the system"},
-	{`hardware: {attribute: serial, text: starts X}`, Input{Hardware: []Hardware{{"serial", "X1"}}}, pass, ""},
-	{`hardware: {attribute: memory, number: ">= 8"}`, Input{Hardware: []Hardware{{"memory", "4"}}}, fail, "memory: value 4"},
+	{`hardware: {attribute: serial, text: starts X}`, hardware("serial", "present", "X1"), pass, ""},
+	{`hardware: {attribute: memory, number: ">= 8"}`, hardware("memory", "present", "4"), fail, "memory: value 4"},
+	{`hardware: {attribute: tpm, version: ">= 2.0"}`, hardware("tpm", "absent", ""), fail, "tpm is absent"},
 	{`hardware: {attribute: serial}`, Input{}, cannotTell, "did not look at the hardware"},
-	{`script: {file: a.sh, sha256: "` + sum + `"}`, Input{Scripts: []Script{{Name: "a.sh", SHA256: sum}}}, pass, ""},
-	{`script: {file: a.sh, sha256: "` + sum + `"}`, Input{Scripts: []Script{{Name: "a.sh", SHA256: sum, Exit: 2}}}, fail, "exit status 2, wanted = 0"},
-	{`script: {file: a.sh, sha256: "` + sum + `", output: contains ok}`, Input{Scripts: []Script{{Name: "a.sh", SHA256: sum, Output: "bad"}}}, fail, "output bad"},
-	{`script: {file: a.sh, sha256: "` + sum + `"}`, Input{Scripts: []Script{{Name: "a.sh", SHA256: strings.Repeat("0", 64)}}}, cannotTell, "told nothing"},
-	{`script: {file: a.sh, sha256: "` + sum + `"}`, Input{Scripts: []Script{{Name: "a.sh", SHA256: sum, Error: "timed out"}}}, cannotTell, "timed out"},
+	{`script: {file: a.sh, sha256: "` + sum + `"}`, script(report.Script{Name: "a.sh", SHA256: sum, State: "present"}), pass, ""},
+	{`script: {file: a.sh, sha256: "` + sum + `"}`, script(report.Script{Name: "a.sh", SHA256: sum, Exit: 2, State: "present"}), fail, "exit status 2, wanted = 0"},
+	{`script: {file: a.sh, sha256: "` + sum + `", output: contains ok}`, script(report.Script{Name: "a.sh", SHA256: sum, Output: "bad", State: "present"}), fail, "output bad"},
+	{`script: {file: a.sh, sha256: "` + sum + `"}`, script(report.Script{Name: "a.sh", SHA256: strings.Repeat("0", 64), State: "present"}), cannotTell, "told nothing"},
+	{`script: {file: a.sh, sha256: "` + sum + `"}`, script(report.Script{Name: "a.sh", SHA256: sum, State: "unknown", Reason: "timed out"}), cannotTell, "timed out"},
 
 	{`session: 'session.nas == "vpn"'`, Input{Session: expr.Input{NAS: "vpn"}}, pass, ""},
 	{`session: 'session.nas == "vpn"'`, Input{Session: expr.Input{NAS: "switch"}}, fail, "does not hold"},

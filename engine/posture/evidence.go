@@ -41,8 +41,8 @@ var sourceTable = [sources]struct{ kind, words string }{
 	sourceEncryption:  {report.KindEncryption, "disk encryption"},
 	sourcePatch:       {report.KindPatch, "updates"},
 	sourceSystem:      {"", "the system"}, // every report says it
-	sourceHardware:    {"hardware", "the hardware"},
-	sourceScripts:     {"scripts", "the script"},
+	sourceHardware:    {report.KindHardware, "the hardware"},
+	sourceScripts:     {report.KindScripts, "the script"},
 }
 
 // probed says that the agent looks only for what it was told to look for.
@@ -57,16 +57,14 @@ func (s source) probed() bool {
 // evidence is what one assessment knows: the facts, found quickly. It is used by one
 // goroutine at a time.
 type evidence struct {
-	now      time.Time
-	at       time.Time // when the facts arrived
-	session  expr.Input
-	facts    *report.Facts
-	system   *report.System
-	hardware []Hardware
-	scripts  []Script
-	devices  []storageDevice // USB storage that may count, by name
-	counted  bool            // devices is made
-	index    [sources]chain
+	now     time.Time
+	at      time.Time // when the facts arrived
+	session expr.Input
+	facts   *report.Facts
+	system  *report.System
+	devices []storageDevice // USB storage that may count, by name
+	counted bool            // devices is made
+	index   [sources]chain
 }
 
 // factKey is by what a fact of a probed group is found: as the probe named it.
@@ -85,7 +83,6 @@ var evidencePool = sync.Pool{New: func() any { return &evidence{} }}
 func gather(now time.Time, in *Input) *evidence {
 	e := evidencePool.Get().(*evidence)
 	e.now, e.at, e.session, e.facts, e.system = now, in.FactsAt, in.Session, in.Facts, in.System
-	e.hardware, e.scripts = in.Hardware, in.Scripts
 	if e.facts == nil {
 		e.facts = &noFacts
 	}
@@ -167,9 +164,13 @@ func (e *evidence) whole(s source) (n int, trouble string, collected bool) {
 			return 1, "", true
 		}
 	case sourceHardware:
-		return len(e.hardware), "", e.hardware != nil
+		if f.Hardware != nil {
+			return len(f.Hardware.Items), f.Hardware.Error, true
+		}
 	case sourceScripts:
-		return len(e.scripts), "", e.scripts != nil
+		if f.Scripts != nil {
+			return len(f.Scripts.Items), f.Scripts.Error, true
+		}
 	}
 	return 0, "", false
 }
@@ -197,9 +198,9 @@ func (e *evidence) item(s source, i int) subject {
 	case sourcePatch:
 		return (*patchFact)(f.Patch)
 	case sourceHardware:
-		return (*hardwareFact)(&e.hardware[i])
+		return (*hardwareFact)(&f.Hardware.Items[i])
 	case sourceScripts:
-		return (*scriptFact)(&e.scripts[i])
+		return (*scriptFact)(&f.Scripts.Items[i])
 	}
 	return (*systemFact)(e.system)
 }
@@ -220,9 +221,9 @@ func (e *evidence) key(s source, i int) factKey {
 	case sourcePackages:
 		return factKey{a: f.Packages.Items[i].Probe}
 	case sourceHardware:
-		return factKey{a: e.hardware[i].Attribute}
+		return factKey{a: f.Hardware.Items[i].Attribute}
 	}
-	return factKey{a: e.scripts[i].SHA256}
+	return factKey{a: f.Scripts.Items[i].SHA256}
 }
 
 func fileKey(root, path string) factKey {

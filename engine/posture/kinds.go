@@ -17,6 +17,8 @@ type probe struct {
 	service  string
 	process  string
 	pkg      string
+	hardware string
+	script   *report.ScriptProbe
 }
 
 // windowsOnly is what has no counterpart elsewhere.

@@ -169,6 +169,10 @@ func (p *parser) hardware(w *config.HardwareCondition, out *condition) {
 	p.text(fieldData, w.Text, "text")
 	p.number(fieldData, w.Number, "number")
 	p.version(fieldData, w.Version, "version")
+	if known := report.HardwareAttributes(); !slices.Contains(known, w.Attribute.Value) {
+		p.fault(w.Attribute, "attribute", fmt.Sprintf("agents know of no hardware attribute %q", w.Attribute.Value), config.DidYouMean(w.Attribute.Value, known))
+	}
+	out.probes = append(out.probes, probe{os: out.os, hardware: w.Attribute.Value})
 	out.items = &itemTest{source: sourceHardware, key: factKey{a: w.Attribute.Value}, states: []string{report.StatePresent}, checks: p.out}
 }
 
@@ -180,6 +184,8 @@ func (p *parser) script(w *config.ScriptCondition, out *condition) {
 	if !isHex(sum, 64) {
 		p.fault(w.SHA256, "sha256", "sha256 is not 64 hexadecimal digits", "sha256sum prints them")
 	}
+	p.c.signature(w.Signature, p.path+".signature")
+	out.probes = append(out.probes, probe{os: out.os, script: &report.ScriptProbe{Name: w.File.Value, SHA256: sum, Signature: w.Signature.Value}})
 	p.number(fieldExit, w.Exit, "exit")
 	p.text(fieldOutput, w.Output, "output")
 	out.items = &itemTest{source: sourceScripts, key: factKey{a: sum}, states: []string{report.StatePresent}, checks: p.out}

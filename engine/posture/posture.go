@@ -28,9 +28,6 @@ type Input struct {
 	Facts   *report.Facts  // nil: no report was received
 	FactsAt time.Time      // when the report arrived here
 	System  *report.System // what the endpoint's system calls itself; nil: not told
-
-	Hardware []Hardware // nil: the agent did not look
-	Scripts  []Script   // nil: no script ran
 }
 
 // Statuses of a requirement in an assessment.

@@ -47,6 +47,12 @@ func (p *probe) into(doc *report.Policy) bool {
 		return addName(&to.Processes, p.process)
 	case p.pkg != "":
 		return addName(&to.Packages, p.pkg)
+	case p.hardware != "":
+		return addName(&to.Hardware, p.hardware)
+	case p.script != nil:
+		if !slices.Contains(to.Scripts, *p.script) {
+			return addTo(&to.Scripts, *p.script)
+		}
 	}
 	return true
 }

@@ -27,8 +27,8 @@ type (
 	volumeFact   report.Volume
 	patchFact    report.Patch
 	systemFact   report.System
-	hardwareFact Hardware
-	scriptFact   Script
+	hardwareFact report.HardwareItem
+	scriptFact   report.Script
 )
 
 func (f *fileFact) label() string {
@@ -258,7 +258,7 @@ func (f *systemFact) text(w field) string {
 func (f *systemFact) time(field) time.Time { return time.Time{} }
 
 func (f *hardwareFact) label() string            { return clean(f.Attribute) }
-func (f *hardwareFact) status() (string, string) { return report.StatePresent, "" }
+func (f *hardwareFact) status() (string, string) { return f.State, f.Reason }
 
 func (f *hardwareFact) text(w field) string {
 	if w == fieldData {
@@ -271,12 +271,7 @@ func (f *hardwareFact) time(field) time.Time { return time.Time{} }
 
 func (f *scriptFact) label() string { return "script " + clean(f.Name) }
 
-func (f *scriptFact) status() (string, string) {
-	if f.Error != "" {
-		return report.StateUnknown, f.Error
-	}
-	return report.StatePresent, ""
-}
+func (f *scriptFact) status() (string, string) { return f.State, f.Reason }
 
 func (f *scriptFact) text(w field) string {
 	switch w {

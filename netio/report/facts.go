@@ -26,6 +26,8 @@ type Probe struct {
 	Services  []string        `json:"services,omitempty"`  // "ssh.service"; on Linux ".service" may be left out
 	Processes []string        `json:"processes,omitempty"` // name of the program's file, or its absolute path
 	Packages  []string        `json:"packages,omitempty"`  // name, may have "*" at its ends
+	Hardware  []string        `json:"hardware,omitempty"`  // of HardwareAttributes
+	Scripts   []ScriptProbe   `json:"scripts,omitempty"`
 }
 
 // Roots of a path in a FileProbe. With RootAbsolute, which is the default, Path is

@@ -13,6 +13,8 @@ func (p *Probe) fields(w *walker) {
 	w.texts("services", &p.Services, factsMax, nameMax)
 	w.texts("processes", &p.Processes, factsMax, pathMax)
 	w.texts("packages", &p.Packages, factsMax, nameMax)
+	w.texts("hardware", &p.Hardware, factsMax, wordMax)
+	each(w, "scripts", p.Scripts, func(s *ScriptProbe) { s.fields(w) })
 }
 
 func (r *RegistryProbe) fields(w *walker) {
@@ -41,6 +43,8 @@ func (f *Facts) fields(w *walker) {
 	group(w, KindEncryption, f.Encryption)
 	group(w, KindFirewall, f.Firewall)
 	group(w, KindAntiMalware, f.AntiMalware)
+	group(w, KindHardware, f.Hardware)
+	group(w, KindScripts, f.Scripts)
 }
 
 // group walks a group of facts that was collected.

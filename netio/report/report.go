@@ -152,6 +152,8 @@ type Facts struct {
 	Encryption  *Encryption  `json:"encryption,omitempty"`
 	Firewall    *Firewall    `json:"firewall,omitempty"`
 	AntiMalware *AntiMalware `json:"antimalware,omitempty"`
+	Hardware    *Hardware    `json:"hardware,omitempty"`
+	Scripts     *Scripts     `json:"scripts,omitempty"`
 }
 
 // USB is every USB device with at least one storage interface (class 08), and why the

@@ -46,6 +46,12 @@ func (f *Facts) shorten() bool {
 	if g := f.AntiMalware; g != nil {
 		consider(g.Products, len(g.Products), func() { *g = AntiMalware{Products: []Product{}, Error: tooMuch} })
 	}
+	if g := f.Hardware; g != nil {
+		consider(g.Items, len(g.Items), func() { *g = Hardware{Items: []HardwareItem{}, Error: tooMuch} })
+	}
+	if g := f.Scripts; g != nil {
+		consider(g.Items, len(g.Items), func() { *g = Scripts{Items: []Script{}, Error: tooMuch} })
+	}
 	if g := f.USB; g != nil && largest == nil {
 		consider(g.Devices, len(g.Devices), func() { *g = USB{Devices: []USBDevice{}, Error: tooMuch} })
 	}

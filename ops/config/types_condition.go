@@ -160,4 +160,6 @@ type ScriptCondition struct {
 	SHA256 Text `key:"sha256,required"`
 	Exit   Text `key:"exit" default:"= 0"`
 	Output Text `key:"output"`
+
+	Signature Text `key:"signature"` // of this name and digest, for agents that are told a remedy key
 }

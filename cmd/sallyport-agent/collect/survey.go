@@ -19,6 +19,10 @@ const surveyLimit = 10 * time.Second
 type Surveyor struct {
 	root string
 
+	// Scripts runs what the policy asks to have run; nil: nothing is, and what scripts say
+	// cannot be told. It is set before the first Survey.
+	Scripts func(context.Context, []report.ScriptProbe) *report.Scripts
+
 	mu      sync.Mutex // guards what follows
 	updates *report.Patch
 	basis   string // of updates
@@ -95,6 +99,17 @@ var groups = map[string]group{
 		func(why string) *report.AntiMalware {
 			return &report.AntiMalware{Products: []report.Product{}, Error: why}
 		}),
+	report.KindScripts: groupOf(func(f *report.Facts) **report.Scripts { return &f.Scripts }, scripts,
+		func(why string) *report.Scripts { return &report.Scripts{Items: []report.Script{}, Error: why} }),
+	report.KindHardware: groupOf(func(f *report.Facts) **report.Hardware { return &f.Hardware }, hardware,
+		func(why string) *report.Hardware { return &report.Hardware{Items: []report.HardwareItem{}, Error: why} }),
+}
+
+func scripts(ctx context.Context, s *survey) *report.Scripts {
+	if s.by == nil || s.by.Scripts == nil {
+		return nil
+	}
+	return s.by.Scripts(ctx, s.probe.Scripts)
 }
 
 // Survey looks at what a policy asks for besides USB storage, one group after the other

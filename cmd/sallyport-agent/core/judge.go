@@ -111,6 +111,7 @@ func copied(f report.Facts) report.Facts {
 	f.Files, f.Registry, f.Services = clone(f.Files), clone(f.Registry), clone(f.Services)
 	f.Processes, f.Packages, f.Patch = clone(f.Processes), clone(f.Packages), clone(f.Patch)
 	f.Encryption, f.Firewall, f.AntiMalware = clone(f.Encryption), clone(f.Firewall), clone(f.AntiMalware)
+	f.Hardware, f.Scripts = clone(f.Hardware), clone(f.Scripts)
 	return f
 }
 

@@ -21,7 +21,7 @@ func (a *Agent) survey() {
 		return
 	}
 	a.surveying, a.surveyAt = true, time.Time{}
-	a.emit(Survey{Policy: *a.policy})
+	a.emit(Survey{Policy: *a.policy, Appliance: a.link.appliance})
 }
 
 // surveyEnded takes what was found, unless another policy came meanwhile.

@@ -105,7 +105,10 @@ type (
 	// Collect looks at USB storage.
 	Collect struct{}
 	// Survey looks at all else that a policy asks for, which may take its time.
-	Survey struct{ Policy report.Policy }
+	Survey struct {
+		Policy    report.Policy
+		Appliance string
+	}
 	// Send posts a report. Its number has to be on the disk before it leaves. The same
 	// Body comes again when it is retried.
 	Send struct {

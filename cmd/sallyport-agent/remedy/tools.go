@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sallyport/cmd/sallyport-agent/collect"
@@ -47,6 +48,9 @@ type Tools struct {
 	refuse []string
 	within time.Duration
 	log    *slog.Logger
+
+	asking  sync.Mutex // guards answers: one script at a time
+	answers map[string]answer
 }
 
 // ToolsConfig says how far the appliance is obeyed.
@@ -66,7 +70,7 @@ func NewTools(c ToolsConfig, dir keep.Dir, log *slog.Logger) *Tools {
 			}
 		}
 	}
-	return &Tools{root: c.Root, dir: dir, key: c.Key, refuse: c.Refuse, within: runWithin, log: log}
+	return &Tools{root: c.Root, dir: dir, key: c.Key, refuse: c.Refuse, within: runWithin, log: log, answers: map[string]answer{}}
 }
 
 // Fetch gets a file of the appliance's, of at most so many octets.
@@ -74,13 +78,8 @@ type Fetch func(ctx context.Context, name string, most int) ([]byte, error)
 
 // Do carries an action out.
 func (t *Tools) Do(ctx context.Context, a *report.Action, fetch Fetch) Outcome {
-	if slices.Contains(t.refuse, a.Verb) {
-		return Outcome{Refused, "this agent is configured to refuse " + a.Verb}
-	}
-	if a.Verb == report.VerbLaunch || a.Verb == report.VerbScript {
-		if refused := t.proved(a); refused != "" {
-			return Outcome{Refused, refused}
-		}
+	if why := t.refused(a); why != "" {
+		return Outcome{Refused, why}
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.within)
 	defer cancel()
@@ -101,9 +100,12 @@ func (t *Tools) Do(ctx context.Context, a *report.Action, fetch Fetch) Outcome {
 
 const notInThisBuild = "not implemented on this system in this build"
 
-// proved says why something must not be run, empty when it may.
-func (t *Tools) proved(a *report.Action) string {
+// refused says why an action must not be carried out, empty when it may.
+func (t *Tools) refused(a *report.Action) string {
 	switch {
+	case slices.Contains(t.refuse, a.Verb):
+		return "this agent is configured to refuse " + a.Verb
+	case a.Verb != report.VerbLaunch && a.Verb != report.VerbScript:
 	case len(a.SHA256) != hex.EncodedLen(sha256.Size):
 		return "the appliance names no digest of " + collect.Printable(a.Target)
 	case a.Publisher != "":
@@ -118,14 +120,28 @@ func (t *Tools) proved(a *report.Action) string {
 
 // script fetches a file and runs what has the digest.
 func (t *Tools) script(ctx context.Context, a *report.Action, fetch Fetch) Outcome {
+	text, no := fetched(ctx, a, fetch)
+	if no.Result != "" {
+		return no
+	}
+	var said tail
+	err, no := t.runScript(ctx, text, a.Arguments, &said, &said)
+	if no.Result != "" {
+		return no
+	}
+	return outcomeOf(ctx, err, &said)
+}
+
+// fetched is the text of a script, when it has the digest.
+func fetched(ctx context.Context, a *report.Action, fetch Fetch) ([]byte, Outcome) {
 	text, err := fetch(ctx, a.Target, scriptMax)
 	if err != nil {
-		return Outcome{Failed, "cannot be fetched: " + collect.Printable(err.Error())}
+		return nil, Outcome{Failed, "cannot be fetched: " + collect.Printable(err.Error())}
 	}
 	if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != a.SHA256 {
-		return Outcome{Refused, "what the appliance hands out as " + collect.Printable(a.Target) + " has another digest"}
+		return nil, Outcome{Refused, "what the appliance hands out as " + collect.Printable(a.Target) + " has another digest"}
 	}
-	return t.runScript(ctx, text, a.Arguments)
+	return text, Outcome{}
 }
 
 // digestOf is that of an open file.

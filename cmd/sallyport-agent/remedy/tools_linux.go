@@ -40,7 +40,7 @@ func (t *Tools) launch(ctx context.Context, a *report.Action) Outcome {
 	case sum != a.SHA256:
 		return Outcome{Refused, collect.Printable(a.Target) + " has another digest than the appliance names"}
 	}
-	return t.run(ctx, path, a.Arguments)
+	return t.carryOut(ctx, path, a.Arguments)
 }
 
 // onlyRoots resolves a path below the root, and wants the file and every directory on the
@@ -84,14 +84,15 @@ func reason(err error) string {
 	return collect.Printable(err.Error())
 }
 
-// runScript runs a text that names its interpreter in its first line.
-func (t *Tools) runScript(ctx context.Context, text []byte, arguments []string) Outcome {
+// runScript runs a text that names its interpreter in its first line; no says why it was
+// not run.
+func (t *Tools) runScript(ctx context.Context, text []byte, arguments []string, stdout, stderr *tail) (ended error, no Outcome) {
 	if !strings.HasPrefix(string(text), "#!") {
-		return Outcome{Refused, "the script does not begin with #! and an interpreter"}
+		return nil, Outcome{Refused, "the script does not begin with #! and an interpreter"}
 	}
 	scratch, err := os.MkdirTemp(string(t.dir), scratchPrefix)
 	if err != nil {
-		return Outcome{Failed, reason(err)}
+		return nil, Outcome{Failed, reason(err)}
 	}
 	defer func() {
 		if err := os.RemoveAll(scratch); err != nil {
@@ -101,9 +102,15 @@ func (t *Tools) runScript(ctx context.Context, text []byte, arguments []string) 
 	path := filepath.Join(scratch, "script")
 	const owners = 0o700
 	if err := os.WriteFile(path, text, owners); err != nil {
-		return Outcome{Failed, reason(err)}
+		return nil, Outcome{Failed, reason(err)}
 	}
-	return t.run(ctx, path, arguments)
+	return t.run(ctx, path, arguments, stdout, stderr), Outcome{}
+}
+
+// carryOut is run of an action.
+func (t *Tools) carryOut(ctx context.Context, path string, arguments []string) Outcome {
+	var said tail
+	return outcomeOf(ctx, t.run(ctx, path, arguments, &said, &said), &said)
 }
 
 // textBusy is how often a file is tried again that another thread of ours still holds open
@@ -112,14 +119,11 @@ const textBusy = 50
 
 // run runs a program without a shell, with a plain environment, at the root, and ends it
 // with all that it started when there is no more time.
-func (t *Tools) run(ctx context.Context, path string, arguments []string) Outcome {
-	var err error
-	var said tail
+func (t *Tools) run(ctx context.Context, path string, arguments []string, stdout, stderr *tail) (err error) {
 	for range textBusy {
-		said = tail{}
 		cmd := exec.CommandContext(ctx, path, arguments...)
 		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
-		cmd.Dir, cmd.Stdout, cmd.Stderr = t.root, &said, &said
+		cmd.Dir, cmd.Stdout, cmd.Stderr = t.root, stdout, stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 		cmd.WaitDelay = time.Second
@@ -132,9 +136,9 @@ func (t *Tools) run(ctx context.Context, path string, arguments []string) Outcom
 		}
 	}
 	if errors.Is(err, exec.ErrWaitDelay) { // it ended well, and what it left behind goes on
-		err = nil
+		return nil
 	}
-	return outcomeOf(ctx, err, &said)
+	return err
 }
 
 // stop ends every process that runs from a file: by its name, or by its path.
@@ -268,7 +272,7 @@ func (t *Tools) first(ctx context.Context, products []product, none string) Outc
 		if err != nil {
 			return Outcome{Refused, err.Error()}
 		}
-		return t.run(ctx, path, p.arguments)
+		return t.carryOut(ctx, path, p.arguments)
 	}
 	return Outcome{Refused, none}
 }

@@ -12,8 +12,8 @@ func (t *Tools) launch(context.Context, *report.Action) Outcome {
 	return Outcome{Refused, notInThisBuild}
 }
 
-func (t *Tools) runScript(context.Context, []byte, []string) Outcome {
-	return Outcome{Refused, notInThisBuild}
+func (t *Tools) runScript(context.Context, []byte, []string, *tail, *tail) (ended error, no Outcome) {
+	return nil, Outcome{Refused, notInThisBuild}
 }
 
 func (t *Tools) stop(context.Context, string) Outcome { return Outcome{Refused, notInThisBuild} }

@@ -14,22 +14,26 @@ import (
 	"sallyport/netio/report"
 )
 
-// TestScriptMends: a requirement that fails has the real agent fetch a script from the real
+// TestScriptMends: a requirement whose question a script answers has the real agent fetch another from the real
 // appliance, prove its digest, run it, and report again; then the gate opens. A script that is
 // not the one whose digest was written down is not run.
 func TestScriptMends(t *testing.T) {
 	t.Parallel()
+	const check = "#!/bin/sh\ntest -f etc/hardened\n"
 	const script = "#!/bin/sh\nset -e\nmkdir -p etc\necho \"by $1\" >etc/hardened\n"
 	s := newStage(t,
-		"conditions: {", `conditions: {Hardened: {file: {path: /etc/hardened}}, Tuned: {file: {path: /etc/tuned}}, `,
+		"conditions: {", fmt.Sprintf("conditions: {Hardened: {script: {file: check.sh, sha256: %x}}, ", sha256.Sum256([]byte(check)))+`Processors: {hardware: {attribute: cpus, number: ">= 2"}}, Tuned: {file: {path: /etc/tuned}}, `,
 		"remediations: {", fmt.Sprintf("remediations: {Harden: {script: {file: harden.sh, sha256: %x}, message: Your computer is being hardened.}, Tune: {script: {file: tune.sh, sha256: %x}}, ",
 			sha256.Sum256([]byte(script)), sha256.Sum256([]byte("another"))),
-		"requirements: {", `requirements: {"To be hardened": {conditions: [Hardened], remediation: Harden}, Tuned: {conditions: [Tuned], remediation: Tune}, `,
+		"requirements: {", `requirements: {"To be hardened": {conditions: [Hardened, Processors], remediation: Harden}, Tuned: {conditions: [Tuned], remediation: Tune}, `,
 		"requirements: [", `requirements: [{name: To be hardened}, {name: Tuned, enforcement: optional}, `,
 		"authorization:\n", "provisioning: {agents-directory: files}\nauthorization:\n")
 	must(t, os.Mkdir(s.path("files"), 0o700))
 	s.write("files/harden.sh", script)
+	s.write("files/check.sh", check)
 	s.write("files/tune.sh", "#!/bin/sh\necho x >etc/tuned\n")
+	must(t, os.MkdirAll(filepath.Join(s.tree.Root(), "proc"), 0o700))
+	must(t, os.WriteFile(filepath.Join(s.tree.Root(), "proc/cpuinfo"), []byte("processor\t: 0\n\nprocessor\t: 1\n"), 0o600))
 	s.runAgent()
 	must(t, s.session.WaitFor(s.ctx, coatest.Access.Full))
 	if _, err := os.Stat(filepath.Join(s.tree.Root(), "etc/hardened")); err != nil {

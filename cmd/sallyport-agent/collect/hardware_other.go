@@ -1,0 +1,5 @@
+//go:build !linux
+
+package collect
+
+func hardwareValue(string, string) (value, why string) { return "", notInThisBuild }
