@@ -354,6 +354,7 @@ func (d *daemon) search(ctx context.Context, e core.Search) core.Event {
 
 func (d *daemon) claim(ctx context.Context, e core.Claim) core.Event {
 	claimed, err := d.client.Claim(ctx, e.Appliance, e.SessionID, e.Ticket)
+	d.status.enrolled(d.client.Enrolment())
 	if err != nil {
 		return failed(e.Gen, core.DoingClaim, 0, err)
 	}

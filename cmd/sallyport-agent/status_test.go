@@ -15,6 +15,7 @@ import (
 	"sallyport/cmd/sallyport-agent/core"
 	"sallyport/cmd/sallyport-agent/keep"
 	"sallyport/cmd/sallyport-agent/remedy"
+	"sallyport/cmd/sallyport-agent/uplink"
 	"sallyport/netio/report"
 )
 
@@ -36,8 +37,9 @@ func TestStatusWords(t *testing.T) {
 	}{
 		{"just started", true, status{Agent: "1.0", PID: 42, Started: at(0), View: core.View{Phase: "looking for the appliance", Since: at(0)}}},
 		{"compliant, a stick blocked", true, status{Agent: "1.0", PID: 42, Started: at(0), View: bound,
-			Blocked: []remedy.Entry{{Port: "2-1", Serial: "4C53", At: at(3)}}, Said: []said{{at(3), "Remove the USB disk;\nit has been blocked."}}}},
-		{"not compliant", true, status{Agent: "1.0", PID: 42, Started: at(0), View: core.View{Phase: "bound to the session", Since: at(2),
+			Enrolment: &uplink.Enrolment{Authority: "sha256:00ff", Until: at(3600)},
+			Blocked:   []remedy.Entry{{Port: "2-1", Serial: "4C53", At: at(3)}}, Said: []said{{at(3), "Remove the USB disk;\nit has been blocked."}}}},
+		{"not compliant", true, status{Agent: "1.0", PID: 42, Started: at(0), Enrolment: &uplink.Enrolment{Problem: "the appliance does not enrol devices"}, View: core.View{Phase: "bound to the session", Since: at(2),
 			Appliance: "https://posture:8443", SessionID: "S1", Status: "NonCompliant", StatusSince: at(4), Epoch: 3,
 			Requirements: []report.Outcome{{Requirement: "USB_Block", Enforcement: "mandatory", Status: "failed", Failed: []string{"USB_Check"},
 				Skipped: []string{"AV_Check"}, Reason: "USB mass storage is active"}},

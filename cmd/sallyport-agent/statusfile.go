@@ -10,6 +10,7 @@ import (
 	"sallyport/cmd/sallyport-agent/core"
 	"sallyport/cmd/sallyport-agent/keep"
 	"sallyport/cmd/sallyport-agent/remedy"
+	"sallyport/cmd/sallyport-agent/uplink"
 )
 
 // statusName is the status file's name in the state directory. Everybody may read it,
@@ -30,8 +31,9 @@ type status struct {
 	Updated      time.Time `json:"updated"`
 	Stopped      bool      `json:"stopped"`
 	core.View
-	Blocked []remedy.Entry `json:"blocked,omitempty"`
-	Said    []said         `json:"said,omitempty"` // messages for the person, newest last
+	Enrolment *uplink.Enrolment `json:"enrolment,omitempty"` // nil: no claim yet
+	Blocked   []remedy.Entry    `json:"blocked,omitempty"`
+	Said      []said            `json:"said,omitempty"` // messages for the person, newest last
 }
 
 type said struct {
@@ -63,6 +65,13 @@ func newStatusFile(dir keep.Dir, boot string, started time.Time, log *slog.Logge
 func (f *statusFile) update(v core.View, blocked []remedy.Entry) {
 	f.mu.Lock()
 	f.now.View, f.now.Blocked = v, blocked
+	f.mu.Unlock()
+	f.raise()
+}
+
+func (f *statusFile) enrolled(e uplink.Enrolment) {
+	f.mu.Lock()
+	f.now.Enrolment = &e
 	f.mu.Unlock()
 	f.raise()
 }

@@ -7,6 +7,7 @@ import (
 
 	"sallyport/cmd/sallyport-agent/collect"
 	"sallyport/cmd/sallyport-agent/remedy"
+	"sallyport/cmd/sallyport-agent/uplink"
 	"sallyport/netio/report"
 )
 
@@ -25,6 +26,7 @@ func words(s *status, running bool, now time.Time) string {
 	if s.Appliance != "" {
 		line("Appliance", "%s", s.Appliance)
 	}
+	enrolmentWords(line, s.Enrolment)
 	if s.SessionID != "" {
 		line("Session", "%s, bound by %s", s.SessionID, orElse(s.Assurance, "nothing"))
 		line("Posture", "%s since %s (%s), epoch %d", orElse(s.View.Status, "Unknown"), clockTime(s.StatusSince), ago(now, s.StatusSince), s.Epoch)
@@ -51,6 +53,18 @@ func words(s *status, running bool, now time.Time) string {
 		line("Message", "%s  %s", clockTime(m.At), strings.ReplaceAll(m.Text, "\n", " / "))
 	}
 	return b.String()
+}
+
+func enrolmentWords(line func(label, format string, args ...any), e *uplink.Enrolment) {
+	switch {
+	case e == nil:
+	case e.Authority == "":
+		line("Enrolled", "no: %s", orElse(e.Problem, "not yet"))
+	case e.Until.IsZero():
+		line("Enrolled", "obeys %s alone; it has no device certificate: %s", e.Authority, orElse(e.Problem, "not yet"))
+	default:
+		line("Enrolled", "obeys %s alone; its certificate ends at %s", e.Authority, clockTime(e.Until))
+	}
 }
 
 func usbWords(line func(label, format string, args ...any), s *status) {

@@ -16,9 +16,11 @@ import (
 
 // discovery answers an agent that looks for its appliance.
 func (s *Server) discovery(r *request) *refusal {
-	s.writeJSON(r, http.StatusOK, &report.Discovery{
-		V: report.Version, Appliance: s.cfg.Name, Time: r.at.UTC(), API: strings.TrimSuffix(report.PathSession, "/session"),
-	})
+	d := &report.Discovery{V: report.Version, Appliance: s.cfg.Name, Time: r.at.UTC(), API: strings.TrimSuffix(report.PathSession, "/session")}
+	if s.authority != nil {
+		d.Authority, d.Vouch = s.authority.spki, s.certificate.Load().vouch
+	}
+	s.writeJSON(r, http.StatusOK, d)
 	return nil
 }
 
@@ -42,6 +44,11 @@ func (s *Server) session(r *request) *refusal {
 	if no := s.verify(r, spki, body); no != nil {
 		return no
 	}
+	if claim.Certificate != "" && s.authority != nil {
+		if p := s.authority.verify(claim.Certificate, spki, r.at); p != nil {
+			return &refusal{whyDeviceCertificate, p}
+		}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
 	defer cancel()
 	claimed, err := s.posture.Claim(ctx, r.peer, claim, spki)
@@ -64,6 +71,9 @@ func (s *Server) policy(r *request) *refusal {
 	if matches(r.Header.Get("If-None-Match"), tag) {
 		r.w.WriteHeader(http.StatusNotModified)
 		return nil
+	}
+	if err := s.signPolicy(r, document); err != nil {
+		return s.asked(r, err)
 	}
 	s.write(r, http.StatusOK, report.MediaType, document)
 	return nil

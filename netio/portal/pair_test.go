@@ -193,7 +193,7 @@ func TestOperatorsPair(t *testing.T) {
 	if s.certificate.Load() != in || !bytes.Equal(readFile(t, crt), replaced) {
 		t.Error("a broken key changed something")
 	}
-	if _, err := os.Stat(filepath.Join(dir, "state")); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, "state", "tls")); err == nil {
 		t.Error("a pair was made although one is configured")
 	}
 }

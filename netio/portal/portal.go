@@ -6,7 +6,8 @@
 //	GET  /agent/{file}                                           download of an agent
 //	GET  /auth/discovery, /.well-known/posture                   Discovery
 //	POST /posture/v1/session      signed with the key inside     Claim -> Claimed
-//	GET  /posture/v1/policy/{etag}                               Policy, immutable
+//	POST /posture/v1/enroll       signed with the bound key      Enroll -> Enrolled
+//	GET  /posture/v1/policy/{etag}                               Policy, immutable, signed by the authority
 //	POST /posture/v1/report       signed with the bound key      Report -> Verdict
 //	GET  /posture/v1/events       signed with the bound key      Events, after 50 s at most
 //	GET  /healthz

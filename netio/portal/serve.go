@@ -45,6 +45,7 @@ var routes = []struct {
 	{report.PathEvents, http.MethodGet, epEvents, false, (*Server).events},
 	{report.PathUpdate, http.MethodGet, epUpdate, false, (*Server).update},
 	{report.PathSession, http.MethodPost, epSession, false, (*Server).session},
+	{report.PathEnroll, http.MethodPost, epEnroll, false, (*Server).enroll},
 	{report.PathPolicy, http.MethodGet, epPolicy, false, (*Server).policy},
 	{report.PathDiscovery, http.MethodGet, epDiscovery, false, (*Server).discovery},
 	{report.PathWellKnown, http.MethodGet, epDiscovery, false, (*Server).discovery},

@@ -23,7 +23,7 @@ type Config struct {
 	Name    string   // of the appliance: host name or address, for discovery, pages and the own certificate
 	Names   []string // more names for the own certificate, such as portal.name
 
-	StateDir         string // the own pair is in <StateDir>/tls
+	StateDir         string // the own pair is in <StateDir>/tls, the agents' authority in <StateDir>/authority
 	Certificate, Key string // PEM files of the operator, read and never written; both empty: the own pair
 
 	AgentsDirectory string                      // files to hand out; empty: none
@@ -44,10 +44,13 @@ type Config struct {
 // Server is a portal. Make it with New, let it answer with Start, end it with Close.
 type Server struct {
 	// set once
-	cfg      Config
-	posture  Posture
-	log      *slog.Logger
-	pair     *pair
+	cfg     Config
+	posture Posture
+	log     *slog.Logger
+	pair    *pair
+
+	authority *authority // nil: no state directory
+
 	listener *listener
 	http     *http.Server
 	agents   *agents
@@ -82,6 +85,7 @@ type Server struct {
 type loaded struct {
 	cert  *tls.Certificate
 	stamp string
+	vouch string // of the agents' authority
 }
 
 // New reads or makes the certificate and opens the socket; connections wait until Start.
@@ -124,6 +128,11 @@ func New(cfg Config, p Posture) (*Server, error) {
 	s.listener.distrusted = func(from netip.Addr) { s.distrust.note(from, s.cfg.Clock.Now()) }
 	s.http = s.httpServer()
 	s.pair = newPair(&s.cfg, s.Addr())
+	if cfg.StateDir != "" {
+		if s.authority, err = openAuthority(cfg.StateDir, cfg.Name, cfg.Clock.Now()); err != nil {
+			return nil, errors.Join(err, s.listener.Close())
+		}
+	}
 	if err := s.ReloadCertificate(); err != nil {
 		return nil, errors.Join(err, s.listener.Close())
 	}
@@ -255,7 +264,11 @@ func (s *Server) ReloadCertificate() error {
 	if info, err := os.Stat(s.pair.key); err == nil && !s.pair.own && info.Mode().Perm()&0o004 != 0 {
 		s.log.Warn("portal: everybody may read the key", "file", s.pair.key, "mode", info.Mode().Perm())
 	}
-	s.certificate.Store(&loaded{cert, stamp})
+	vouch, err := s.vouch(cert.Leaf)
+	if err != nil {
+		return err
+	}
+	s.certificate.Store(&loaded{cert, stamp, vouch})
 	return nil
 }
 

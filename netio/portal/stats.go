@@ -29,6 +29,7 @@ const (
 	whyVersion
 	whyUnknownSession
 	whySignature
+	whyDeviceCertificate
 	whyClaimRate
 	whyReportRate
 	whyPolls
@@ -42,7 +43,7 @@ const (
 var whyNames = [whys]string{
 	"accept", "connections", "connections-per-address", "plain-http", "handshakes-full", "handshake", "certificate",
 	"header", "requests-per-address", "not-found", "method", "media-type", "too-large", "slow-body",
-	"broken-body", "malformed", "version", "unknown-session", "signature", "claim-rate", "report-rate",
+	"broken-body", "malformed", "version", "unknown-session", "signature", "device-certificate", "claim-rate", "report-rate",
 	"polls", "downloads", "agent-file", "posture", "internal",
 }
 
@@ -54,6 +55,7 @@ const (
 	epAgent
 	epDiscovery
 	epSession
+	epEnroll
 	epPolicy
 	epReport
 	epEvents
@@ -63,7 +65,7 @@ const (
 	endpoints // the number of them
 )
 
-var endpointNames = [endpoints]string{"gateway", "agent", "discovery", "session", "policy", "report", "events", "update", "healthz", "other"}
+var endpointNames = [endpoints]string{"gateway", "agent", "discovery", "session", "enroll", "policy", "report", "events", "update", "healthz", "other"}
 
 // EndpointStats counts requests to one endpoint and the time they took together. That
 // of events is mostly waiting.
@@ -74,7 +76,7 @@ type EndpointStats struct {
 
 // Stats are the counters since the start, and what is open now.
 type Stats struct {
-	Requests    map[string]EndpointStats // by endpoint: gateway, agent, discovery, session, policy, report, events, update, healthz, other
+	Requests    map[string]EndpointStats // by endpoint: gateway, agent, discovery, session, enroll, policy, report, events, update, healthz, other
 	Refused     map[string]uint64        // by reason, in the order of the doors of the package comment
 	Loops       map[string]uint64        // people who are redirected again and again, by cause
 	Accepted    uint64                   // connections

@@ -28,6 +28,8 @@ var decoders = map[string]func([]byte) (document, error){
 	"discovery": func(b []byte) (document, error) { return DecodeDiscovery(b) },
 	"events":    func(b []byte) (document, error) { return DecodeEvents(b) },
 	"update":    func(b []byte) (document, error) { return DecodeBuild(b) },
+	"enroll":    func(b []byte) (document, error) { return DecodeEnroll(b) },
+	"enrolled":  func(b []byte) (document, error) { return DecodeEnrolled(b) },
 	"problem":   func(b []byte) (document, error) { return DecodeProblem(b) },
 }
 
@@ -130,7 +132,7 @@ type discard struct{ testing.TB }
 func TestSizeBeforeDecoding(t *testing.T) {
 	limits := map[string]int{"claim": ClaimBytesMax, "claimed": ClaimedBytesMax, "report": ReportBytesMax,
 		"verdict": VerdictBytesMax, "policy": PolicyBytesMax, "discovery": DiscoveryBytesMax,
-		"events": EventsBytesMax, "update": BuildBytesMax, "problem": ProblemBytesMax}
+		"events": EventsBytesMax, "update": BuildBytesMax, "problem": ProblemBytesMax, "enroll": EnrollBytesMax, "enrolled": EnrolledBytesMax}
 	seen := map[string]bool{}
 	vectors(discard{t}, func(file, doc string, body []byte) string {
 		if _, err := decoders[doc](body); err != nil || seen[doc] {

@@ -34,6 +34,7 @@ func (c *Claim) fields(w *walker) {
 	w.texts("ips", &c.IPs, addressesMax, addressMax)
 	w.need("key", c.Key)
 	w.plain("key", c.Key, keyTextLen)
+	w.plain("certificate", c.Certificate, certificateTextMax)
 	w.token("boot_id", c.BootID, tokenMax)
 	w.in("agent", c.Agent.fields)
 	w.in("system", c.System.fields)
@@ -217,6 +218,8 @@ func (d *Discovery) fields(w *walker) {
 	w.text("appliance", &d.Appliance, nameMax)
 	w.need("api", d.API)
 	w.token("api", d.API, nameMax)
+	w.plain("authority", d.Authority, keyTextLen)
+	w.plain("vouch", d.Vouch, signatureTextMax)
 }
 
 func (e *Events) fields(w *walker) {

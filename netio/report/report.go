@@ -3,7 +3,8 @@
 //
 //	GET  /auth/discovery                -> Discovery   (also /.well-known/posture)
 //	POST /posture/v1/session  Claim     -> Claimed     binds a device key to a session
-//	GET  /posture/v1/policy/{etag}      -> Policy      immutable, cacheable
+//	POST /posture/v1/enroll   Enroll    -> Enrolled    certificate for the device key, and whom to obey
+//	GET  /posture/v1/policy/{etag}      -> Policy      immutable, cacheable, signed by the authority
 //	POST /posture/v1/report   Report    -> Verdict     signed by the device key
 //	GET  /posture/v1/events?session_id=&after=  -> Events   long poll
 //	GET  /posture/v1/update?session_id=&version= -> Build   a newer build, settings
@@ -48,6 +49,9 @@ type Discovery struct {
 	Appliance string    `json:"appliance"`
 	Time      time.Time `json:"time"`
 	API       string    `json:"api"` // path prefix, "/posture/v1"
+
+	Authority string `json:"authority,omitempty"` // its key: SubjectPublicKeyInfo, DER, base64url
+	Vouch     string `json:"vouch,omitempty"`     // the authority's signature over the key of this HTTPS certificate
 }
 
 // System describes the endpoint, as the agent sees it.
@@ -77,9 +81,13 @@ type Claim struct {
 	MACs      []string `json:"macs,omitempty"`
 	IPs       []string `json:"ips,omitempty"`
 	Key       string   `json:"key"` // device public key: SubjectPublicKeyInfo, DER, base64url
-	BootID    string   `json:"boot_id,omitempty"`
-	Agent     Agent    `json:"agent"`
-	System    System   `json:"system"`
+
+	// Certificate of the key by the appliance's authority, when the device has enrolled.
+	Certificate string `json:"certificate,omitempty"`
+
+	BootID string `json:"boot_id,omitempty"`
+	Agent  Agent  `json:"agent"`
+	System System `json:"system"`
 }
 
 // Claimed answers a Claim.
@@ -279,4 +287,5 @@ const (
 	CodeMethod          = "method"      // the path is there, for another method
 	CodeSlow            = "slow"        // the body took too long
 	CodeInternal        = "internal"    // a fault of the appliance
+	CodeCertificate     = "certificate" // the device certificate is not of this authority, not of this key, or over
 )

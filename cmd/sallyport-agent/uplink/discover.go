@@ -203,8 +203,12 @@ func (c *Client) verifyAppliance(ctx context.Context, base string) error {
 	if err != nil {
 		return plainError(err)
 	}
-	if _, err := report.DecodeDiscovery(body); err != nil {
+	d, err := report.DecodeDiscovery(body)
+	if err != nil {
 		return fmt.Errorf("no appliance: %s", err.Error())
+	}
+	if err := c.vouched(base, d, resp.TLS.PeerCertificates[0]); err != nil {
+		return err
 	}
 	return c.adopt(hostOf(strings.TrimPrefix(base, "https://")), resp.TLS.PeerCertificates)
 }

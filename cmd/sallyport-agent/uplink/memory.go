@@ -1,6 +1,8 @@
 package uplink
 
 import (
+	"bytes"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"io/fs"
@@ -33,6 +35,10 @@ type memoryContent struct {
 	Sessions   []sentUpTo `json:"sessions,omitempty"`   // newest last
 	Appliances []string   `json:"appliances,omitempty"` // newest first
 	Trusted    string     `json:"trusted,omitempty"`    // key pin, hexadecimal
+
+	Authority   []byte `json:"authority,omitempty"`   // SubjectPublicKeyInfo of the key that is obeyed
+	Certificate []byte `json:"certificate,omitempty"` // of the device key, DER
+	Issued      uint64 `json:"issued,omitempty"`      // of the newest policy seen
 }
 
 type sentUpTo struct {
@@ -136,6 +142,53 @@ func (m *Memory) TrustFirst(p Pin) error {
 		return errors.New("it is not the appliance trusted on first use")
 	}
 	return nil
+}
+
+// Authority is the key (SubjectPublicKeyInfo) that this agent is tied to; nil: none.
+func (m *Memory) Authority() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.content.Authority
+}
+
+// Certificate is the device certificate; nil when there is none that can be read.
+func (m *Memory) Certificate() *x509.Certificate {
+	m.mu.Lock()
+	der := m.content.Certificate
+	m.mu.Unlock()
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil
+	}
+	return cert
+}
+
+// Enrol remembers authority and device certificate. An authority stays what it is.
+func (m *Memory) Enrol(authority, certificate []byte) error {
+	if known := m.Authority(); len(known) > 0 && !bytes.Equal(known, authority) {
+		return errors.New("this agent is tied to another authority")
+	}
+	return m.change(func(c *memoryContent) { c.Authority, c.Certificate = authority, certificate })
+}
+
+// DropCertificate forgets the device certificate and keeps the authority.
+func (m *Memory) DropCertificate() error {
+	return m.change(func(c *memoryContent) { c.Certificate = nil })
+}
+
+// Issued is the number of the newest signed policy seen.
+func (m *Memory) Issued() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.content.Issued
+}
+
+// SaveIssued remembers a newer one.
+func (m *Memory) SaveIssued(n uint64) error {
+	if n <= m.Issued() {
+		return nil
+	}
+	return m.change(func(c *memoryContent) { c.Issued = max(c.Issued, n) })
 }
 
 func (m *Memory) change(f func(*memoryContent)) error {

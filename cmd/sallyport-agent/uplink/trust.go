@@ -66,7 +66,9 @@ func hostOf(s string) string {
 }
 
 // keyPin is the pin of a certificate's public key.
-func keyPin(cert *x509.Certificate) Pin { return sha256.Sum256(cert.RawSubjectPublicKeyInfo) }
+func keyPin(cert *x509.Certificate) Pin { return pinOf(cert.RawSubjectPublicKeyInfo) }
+
+func pinOf(spki []byte) Pin { return sha256.Sum256(spki) }
 
 // verify decides about the certificates a host showed.
 func (t *Trust) verify(host string, chain []*x509.Certificate, memory *Memory) error {

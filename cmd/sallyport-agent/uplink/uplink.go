@@ -60,6 +60,10 @@ type Client struct {
 	cfg   Config
 	plain *http.Client
 	https *http.Client
+
+	offered      few // authorities (SubjectPublicKeyInfo) by appliance, before the agent is enrolled
+	vouchedFor   few // authorities by the key of an HTTPS certificate that they vouched for
+	enrolProblem note
 }
 
 // New makes a client. The error says that nothing tells which appliance to trust.
@@ -119,7 +123,8 @@ func (c *Client) Claim(ctx context.Context, appliance, sessionID, ticket string)
 		return nil, fmt.Errorf("cannot tell this endpoint's addresses: %w", err)
 	}
 	claim := report.Claim{V: report.Version, SessionID: sessionID, Ticket: ticket, MACs: macs, IPs: ips,
-		Key: report.MarshalKey(&c.cfg.Key.PublicKey), BootID: c.cfg.BootID, Agent: c.cfg.Agent, System: c.cfg.System}
+		Key: report.MarshalKey(&c.cfg.Key.PublicKey), BootID: c.cfg.BootID, Agent: c.cfg.Agent, System: c.cfg.System,
+		Certificate: c.certificate()}
 	claim.Tidy()
 	body, err := marshal(claim)
 	if err != nil {
@@ -127,20 +132,35 @@ func (c *Client) Claim(ctx context.Context, appliance, sessionID, ticket string)
 	}
 	answer, err := c.post(ctx, appliance, report.PathSession, body, report.ClaimedBytesMax)
 	if err != nil {
-		return nil, err
+		return nil, c.certificateRefused(err)
 	}
 	claimed, err := report.DecodeClaimed(answer)
 	if err != nil {
 		return nil, misunderstood(err)
 	}
 	claimed.Seq = max(claimed.Seq, c.cfg.Memory.Seq(claimed.SessionID))
+	c.enrol(ctx, appliance, claimed.SessionID)
 	return claimed, c.cfg.Memory.Remember(appliance)
+}
+
+// certificateRefused drops a device certificate that the appliance does not take; the next
+// claim goes without, and asks for another.
+func (c *Client) certificateRefused(err error) error {
+	var p *report.Problem
+	if errors.As(err, &p) && p.Code == report.CodeCertificate {
+		return errors.Join(err, c.cfg.Memory.DropCertificate())
+	}
+	return err
 }
 
 // Policy gets the policy of an ETag.
 func (c *Client) Policy(ctx context.Context, appliance, etag string) (*report.Policy, error) {
-	answer, err := c.call(ctx, http.MethodGet, appliance, report.PathPolicy+url.PathEscape(etag), nil, false, report.PolicyBytesMax, callTimeout)
+	path := report.PathPolicy + url.PathEscape(etag)
+	answer, header, err := c.callFor(ctx, http.MethodGet, appliance, path, nil, false, report.PolicyBytesMax, callTimeout)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.signedPolicy(path, answer, header); err != nil {
 		return nil, err
 	}
 	policy, err := report.DecodePolicy(answer)
@@ -214,11 +234,17 @@ func (c *Client) post(ctx context.Context, appliance, path string, body []byte, 
 
 // call makes one request. The error is a *report.Problem when the appliance gave one.
 func (c *Client) call(ctx context.Context, method, appliance, path string, body []byte, sign bool, answerMax int, within time.Duration) ([]byte, error) {
+	answer, _, err := c.callFor(ctx, method, appliance, path, body, sign, answerMax, within)
+	return answer, err
+}
+
+// callFor is call for who wants the header too.
+func (c *Client) callFor(ctx context.Context, method, appliance, path string, body []byte, sign bool, answerMax int, within time.Duration) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, appliance+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set("User-Agent", c.cfg.Agent.Name+"/"+c.cfg.Agent.Version)
 	if body != nil {
@@ -227,26 +253,29 @@ func (c *Client) call(ctx context.Context, method, appliance, path string, body 
 	if sign {
 		signature, err := report.Sign(c.cfg.Key, req.URL.RequestURI(), body)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		req.Header.Set(report.HeaderSignature, signature)
 	}
 	resp, err := c.https.Do(req)
 	if err != nil {
-		return nil, plainError(err)
+		return nil, nil, plainError(err)
 	}
 	defer resp.Body.Close()
+	if err := c.fromOurs(resp); err != nil {
+		return nil, nil, err
+	}
 	if resp.StatusCode/100 != 2 {
-		return nil, notOK(resp)
+		return nil, nil, notOK(resp)
 	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, int64(answerMax)+1))
 	if err != nil {
-		return nil, plainError(err)
+		return nil, nil, plainError(err)
 	}
 	if len(answer) > answerMax {
-		return nil, fmt.Errorf("the appliance's answer to %s has more than %d octets", path, answerMax)
+		return nil, nil, fmt.Errorf("the appliance's answer to %s has more than %d octets", path, answerMax)
 	}
-	return answer, nil
+	return answer, resp.Header, nil
 }
 
 // notOK makes an error of an answer that is not 2xx: the appliance's Problem, or what

@@ -35,6 +35,11 @@ type Appliance struct {
 	served   map[string]int
 	ended    chan struct{} // closed when the server stops: long polls go
 
+	authority *Authority
+
+	// DeviceLife is how long a device certificate is good for; 0: a year. Set before the first claim.
+	DeviceLife time.Duration
+
 	// Judge answers a report; the default wants every active stick blocked. It is called
 	// with the lock held, so it may not call the Appliance.
 	Judge func(report.Report) report.Verdict

@@ -14,9 +14,8 @@ import (
 
 func (a *Appliance) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+report.PathDiscovery, func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, report.Discovery{V: report.Version, Appliance: "posture", Time: time.Now().UTC(), API: "/posture/v1"})
-	})
+	mux.HandleFunc("GET "+report.PathDiscovery, a.discovery)
+	mux.HandleFunc("POST "+report.PathEnroll, a.enroll)
 	mux.HandleFunc("POST "+report.PathSession, a.claim)
 	mux.HandleFunc("GET "+report.PathPolicy+"{etag}", a.policy)
 	mux.HandleFunc("POST "+report.PathReport, func(w http.ResponseWriter, r *http.Request) {
@@ -105,10 +104,6 @@ func (a *Appliance) sessionOf(claim *report.Claim) (string, *session) {
 		}
 	}
 	return "", nil
-}
-
-func (a *Appliance) policy(w http.ResponseWriter, r *http.Request) {
-	answer(w, report.Policy{V: report.Version, ETag: r.PathValue("etag"), Collect: []string{"usb"}, HeartbeatS: 900, Requirements: []report.Requirement{}})
 }
 
 func (a *Appliance) report(w http.ResponseWriter, r *http.Request, body []byte) {
