@@ -42,6 +42,8 @@ type cli struct {
 	Run    runCommand    `cmd:"" help:"Watch this endpoint and stay."`
 	Once   onceCommand   `cmd:"" help:"Make one assessment: exit 0 compliant, 1 not compliant, 2 no verdict."`
 	Status statusCommand `cmd:"" help:"Say what the running agent believes, since when, and what the appliance answered."`
+
+	serviceCommands
 }
 
 func main() {

@@ -50,6 +50,7 @@ func (v *voice) say(text string) {
 	defer v.mu.Unlock()
 	fmt.Fprintf(v.out, "Message: %s\n", strings.ReplaceAll(text, "\n", messageLines))
 	if v.command == "" {
+		notify(text, v.log)
 		return
 	}
 	select {

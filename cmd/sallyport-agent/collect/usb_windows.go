@@ -114,20 +114,41 @@ func location(instance string) string {
 // wordLen is what the document gives a port.
 const wordLen = 60
 
-// pollUSB is how often the drivers' lists are read: two keys of the registry.
-const pollUSB = time.Second
+// How often the drivers' lists are read, two keys of the registry: where the system tells
+// of devices, and where it does not. A driver has its device a moment after the system told
+// of it, so that the lists are read some more times then.
+const (
+	pollTold   = 15 * time.Second
+	pollUSB    = time.Second
+	settleUSB  = 50 * time.Millisecond
+	settleMost = 40
+)
 
-// watchKernel looks at the drivers' lists again and again and tells of a change.
-func watchKernel(ctx context.Context, _ *slog.Logger, _ func(string, bool)) (<-chan struct{}, error) {
-	changed := newSignal()
+// watchKernel looks at the drivers' lists when the system tells of a device, and now and
+// then, and tells of a change.
+func watchKernel(ctx context.Context, log *slog.Logger, _ func(string, bool)) (<-chan struct{}, error) {
+	changed, told := newSignal(), newSignal()
+	every := pollUSB
+	if onDevices(ctx, log, told.raise) {
+		every = pollTold
+	}
 	go func() {
-		tick := time.NewTicker(pollUSB)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
+		settling := 0
 		for before := fmt.Sprint(USB("/").Devices); ; {
 			select {
 			case <-ctx.Done():
 				return
+			case <-told:
+				settling = settleMost
+				tick.Reset(settleUSB)
 			case <-tick.C:
+				if settling > 0 {
+					if settling--; settling == 0 {
+						tick.Reset(every)
+					}
+				}
 			}
 			if now := fmt.Sprint(USB("/").Devices); now != before {
 				before = now
