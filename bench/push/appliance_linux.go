@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -51,21 +52,21 @@ authorization:
   default: DenyAccess
 `
 
-// appliance is a running sallyport serve.
+// appliance is a running sallyport serve with a directory of its own.
 type appliance struct {
 	Authentication []netip.AddrPort
 	Portal         string // URL
 
-	said   bytes.Buffer
-	config string // the file
-	stop   func() error
-	reload func() error
+	program, dir string
+	child        *exec.Cmd
+	ended        chan struct{}
+	said         bytes.Buffer
 }
 
 // startWait is how long the appliance may take to listen.
 const startWait = 20 * time.Second
 
-// serve starts the program with a state directory of its own, which goes with it.
+// serve makes the directory, which goes with the appliance, and starts the program.
 func serve(ctx context.Context, program string, coaPort uint16) (_ *appliance, err error) {
 	dir, err := os.MkdirTemp("", "sallyport-push-")
 	if err != nil {
@@ -81,32 +82,40 @@ func serve(ctx context.Context, program string, coaPort uint16) (_ *appliance, e
 			return nil, err
 		}
 	}
-	bound := filepath.Join(dir, "bound.json")
-	a := &appliance{config: filepath.Join(dir, "sallyport.yaml")}
-	child := exec.Command(program, "serve", "--config", a.config, "--addrs-file", bound)
+	a := &appliance{program: program, dir: dir}
+	if err := a.start(ctx); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return a, nil
+}
+
+func (a *appliance) config() string { return filepath.Join(a.dir, "sallyport.yaml") }
+
+// start runs the program and waits until it listens.
+func (a *appliance) start(ctx context.Context) error {
+	bound := filepath.Join(a.dir, "bound.json")
+	if err := os.Remove(bound); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	child := exec.Command(a.program, "serve", "--config", a.config(), "--addrs-file", bound)
 	child.Stderr = &a.said
 	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := child.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w; build it first: make build", err), os.RemoveAll(dir))
+		return fmt.Errorf("%w; build it first: make build", err)
 	}
 	ended := make(chan struct{})
+	a.child, a.ended = child, ended
 	go func() {
 		_ = child.Wait() // it is ended by a signal
 		close(ended)
 	}()
-	a.reload = func() error { return child.Process.Signal(syscall.SIGHUP) }
-	a.stop = func() error {
-		_ = child.Process.Signal(syscall.SIGTERM) // it may have ended
-		<-ended
-		return os.RemoveAll(dir)
-	}
 	deadline, poll := time.NewTimer(startWait), time.NewTicker(10*time.Millisecond)
 	defer deadline.Stop()
 	defer poll.Stop()
 	for {
 		text, err := os.ReadFile(bound)
 		if err == nil && json.Unmarshal(text, a) == nil && len(a.Authentication) > 0 {
-			return a, nil
+			return nil
 		}
 		select {
 		case <-poll.C:
@@ -115,9 +124,24 @@ func serve(ctx context.Context, program string, coaPort uint16) (_ *appliance, e
 		case <-deadline.C:
 		case <-ctx.Done():
 		}
-		return nil, errors.Join(fmt.Errorf("the appliance does not listen: %s", a.said.String()), a.stop())
+		a.end(syscall.SIGKILL)
+		return fmt.Errorf("the appliance does not listen: %s", a.said.String())
 	}
 }
+
+// end ends the process by a signal.
+func (a *appliance) end(by syscall.Signal) {
+	_ = a.child.Process.Signal(by) // it may have ended
+	<-a.ended
+}
+
+// stop ends the appliance for good.
+func (a *appliance) stop() error {
+	a.end(syscall.SIGTERM)
+	return os.RemoveAll(a.dir)
+}
+
+func (a *appliance) reload() error { return a.child.Process.Signal(syscall.SIGHUP) }
 
 // listenUDP opens a socket of loopback.
 func listenUDP() (*net.UDPConn, error) {

@@ -13,7 +13,9 @@
 //
 //	FIGURE storm_auth_p50_x, storm_auth_p99_x   how many times as long a login takes while
 //	                         a reload gives 100,000 sessions another profile, each change
-//	                         journaled, sent and acknowledged
+//	                         journaled, sent and acknowledged; the median of three storms
+//	FIGURE storm_resumed_auth_p50_x   the same after SIGKILL in the middle of a storm, from
+//	                         when the appliance listens again
 //
 // The peer is a process of its own on another CPU, where there is one: it acknowledges
 // whatever comes, with a right Response Authenticator. Both senders talk to it in turn,

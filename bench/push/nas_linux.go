@@ -21,8 +21,7 @@ type gateway struct {
 	waits  map[string]chan<- time.Time
 	forged int
 	heard  map[string]struct{} // sessions that were told of a change; nil: nobody counts
-	every  int                 // how many are expected
-	enough chan struct{}       // closed when all were told
+	marks  []mark              // who waits for how many of them
 }
 
 func openGateway() (g *gateway, err error) {

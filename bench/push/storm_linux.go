@@ -8,9 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
-	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"sallyport/netio/radius"
@@ -27,76 +28,116 @@ const (
 	window     = 128 // logins under way while the sessions are made
 )
 
-// storm measures logins before and while n sessions are told of another profile.
-func storm(ctx context.Context, program string, n int) (idle, during []time.Duration, took time.Duration, err error) {
+// stormed is one storm: how long logins took before it and while it went on.
+type stormed struct {
+	idle, during []time.Duration
+	took         time.Duration // until the last session was told
+}
+
+// storms has a reload give n sessions another profile, again and again. In the last storm
+// the appliance is killed when half of the sessions were told, and started again; of that
+// one the logins count from when it listens again.
+func storms(ctx context.Context, program string, n, rounds int) (all []stormed, err error) {
 	g, err := openGateway()
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, err
 	}
 	defer g.close()
 	a, err := serve(ctx, program, g.port())
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, a.stop()) }()
-	if err := errors.Join(g.populate(a.Authentication[0], stormed, n), g.populate(a.Authentication[0], probed, probeCount)); err != nil {
-		return nil, nil, 0, fmt.Errorf("%w; the appliance said: %.2000s", err, a.said.String())
+	if err := errors.Join(g.populate(a.Authentication[0], stormID, n), g.populate(a.Authentication[0], probeID, probeCount)); err != nil {
+		return nil, fmt.Errorf("%w; the appliance said: %.2000s", err, a.said.String())
 	}
+	for round := range rounds + 1 {
+		one, err := storm(ctx, g, a, n, round, round == rounds)
+		if err != nil {
+			return nil, fmt.Errorf("%w; the appliance said: %.2000s", err, a.said.String())
+		}
+		all = append(all, *one)
+	}
+	return all, nil
+}
+
+func storm(ctx context.Context, g *gateway, a *appliance, n, round int, killed bool) (*stormed, error) {
 	p, err := newProbe(g, a.Authentication[0])
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, err
 	}
-	defer p.conn.Close()
-	if idle, err = p.run(time.After(probeIdle)); err != nil {
-		return nil, nil, 0, err
+	defer func() { p.conn.Close() }()
+	s := &stormed{}
+	if s.idle, err = p.run(time.After(probeIdle)); err != nil {
+		return nil, err
 	}
-	done := g.await(n)
-	if err := a.change(); err != nil {
-		return nil, nil, 0, err
+	half, all := g.await(n/2), g.await(n)
+	if err := a.change(round); err != nil {
+		return nil, err
 	}
 	begun := time.Now()
+	if killed {
+		if err := wait(ctx, half); err != nil {
+			return nil, err
+		}
+		a.end(syscall.SIGKILL)
+		if err := a.start(ctx); err != nil {
+			return nil, err
+		}
+		p.conn.Close()
+		if p, err = newProbe(g, a.Authentication[0]); err != nil {
+			return nil, err
+		}
+	}
 	over := make(chan time.Time)
+	var fault error
 	go func() {
 		defer close(over)
-		select {
-		case <-done:
-		case <-time.After(stormWait):
-		case <-ctx.Done():
-		}
-		took = time.Since(begun)
+		fault = wait(ctx, all)
+		s.took = time.Since(begun)
 	}()
-	if during, err = p.run(over); err != nil {
-		return nil, nil, 0, err
+	if s.during, err = p.run(over); err == nil {
+		err = fault
 	}
-	if told := g.told(); told < n {
-		return nil, nil, 0, fmt.Errorf("%d of %d sessions were told within %s; the appliance said: %.2000s", told, n, took, a.said.String())
+	return s, err
+}
+
+// wait waits until so many sessions have been told.
+func wait(ctx context.Context, told <-chan struct{}) error {
+	late := time.NewTimer(stormWait)
+	defer late.Stop()
+	select {
+	case <-told:
+		return nil
+	case <-late.C:
+		return fmt.Errorf("not all sessions were told within %s", stormWait)
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return idle, during, took, nil
 }
 
 // change has the appliance read a configuration in which the redirect has another ACL.
-func (a *appliance) change() error {
-	text, err := os.ReadFile(a.config)
+func (a *appliance) change(round int) error {
+	text, err := os.ReadFile(a.config())
 	if err != nil {
 		return err
 	}
-	next := strings.Replace(string(text), "acl: ACL_WEBAUTH_REDIRECT", "acl: ACL_ANOTHER_REDIRECT", 1)
-	if err := os.WriteFile(a.config, []byte(next), 0o600); err != nil {
+	next := regexp.MustCompile(`acl: ACL_\w+`).ReplaceAllString(string(text), fmt.Sprintf("acl: ACL_ROUND_%d", round))
+	if err := os.WriteFile(a.config(), []byte(next), 0o600); err != nil {
 		return err
 	}
 	return a.reload()
 }
 
 // Who logs in meanwhile is told by the answer to that, and so belongs to nobody's count.
-const (
-	stormed = "7f000002"
-	probed  = "7f000003"
-)
+const stormPrefix = "7f000002"
 
-func stormID(prefix string, n int) string { return fmt.Sprintf("%s%08x56e2dce3", prefix, n) }
+func stormID(n int) string { return fmt.Sprintf("%s%08x56e2dce3", stormPrefix, n) }
+
+func probeID(n int) string { return fmt.Sprintf("7f000003%08x56e2dce3", n) }
 
 // populate logs n sessions in, many at a time.
-func (g *gateway) populate(to netip.AddrPort, prefix string, n int) error {
+func (g *gateway) populate(to netip.AddrPort, id func(int) string, n int) error {
 	conn, err := listenUDP()
 	if err != nil {
 		return err
@@ -106,7 +147,7 @@ func (g *gateway) populate(to netip.AddrPort, prefix string, n int) error {
 	for from := 0; from < n; from += window {
 		waiting := map[byte][]byte{}
 		for i := from; i < min(from+window, n); i++ {
-			request, err := g.request(stormID(prefix, i), byte(i))
+			request, err := g.request(id(i), byte(i))
 			if err != nil {
 				return err
 			}
@@ -138,30 +179,39 @@ func (g *gateway) populate(to netip.AddrPort, prefix string, n int) error {
 	return nil
 }
 
-// await returns a channel that is closed when so many sessions have been told of a change.
+// await returns a channel that is closed when so many sessions have been told of a change,
+// counted from now on.
 func (g *gateway) await(n int) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.every, g.enough, g.heard = n, make(chan struct{}), map[string]struct{}{}
-	return g.enough
+	g.heard = map[string]struct{}{}
+	enough := make(chan struct{})
+	g.marks = append(g.marks, mark{n, enough})
+	return enough
 }
 
-func (g *gateway) told() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.heard)
+// mark is a number of sessions that somebody waits for.
+type mark struct {
+	n      int
+	enough chan<- struct{}
 }
 
 // count notes that a session was told. The lock is held.
 func (g *gateway) count(id []byte) {
-	if g.heard == nil || !bytes.HasPrefix(id, []byte(stormed)) {
+	if g.heard == nil || !bytes.HasPrefix(id, []byte(stormPrefix)) {
 		return
 	}
-	if _, known := g.heard[string(id)]; !known {
-		if g.heard[string(id)] = struct{}{}; len(g.heard) == g.every {
-			close(g.enough)
-		}
+	if _, known := g.heard[string(id)]; known {
+		return
 	}
+	g.heard[string(id)] = struct{}{}
+	g.marks = slices.DeleteFunc(g.marks, func(m mark) bool {
+		reached := len(g.heard) >= m.n
+		if reached {
+			close(m.enough)
+		}
+		return reached
+	})
 }
 
 // probe logs the same sessions in again and again, at a constant rate, from a socket of
@@ -212,7 +262,7 @@ func (p *probe) run(over <-chan time.Time) ([]time.Duration, error) {
 		due := begun.Add(time.Duration(n) * time.Second / probeRate)
 		time.Sleep(time.Until(due))
 		at := byte(n % probeCount)
-		request, err := p.g.request(stormID(probed, int(at)), at)
+		request, err := p.g.request(probeID(int(at)), at)
 		if err != nil {
 			return nil, err
 		}
