@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -230,12 +228,7 @@ func TestOtherPages(t *testing.T) {
 	if got := strings.Count(string(rows), "Redirected again and again: unheard"); got != 1 {
 		t.Errorf("the live log tells %d times of the loop, want once:\n%s", got, rows)
 	}
-	answer, err := http.Get("http://" + w.bound.Metrics + "/metrics")
-	must(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	must(t, err)
-	if want := `sallyport_portal_total{event="loop_unheard"} 1`; !strings.Contains(string(text), want) {
+	if want := `sallyport_portal_total{event="loop_unheard"} 1`; !strings.Contains(w.metrics(), want) {
 		t.Errorf("the metrics have no line %s", want)
 	}
 }

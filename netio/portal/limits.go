@@ -57,8 +57,8 @@ const (
 
 // Rates: so many at once, then so many a second.
 const (
-	reportBurst = 5 // a report with its retries, and what a person plugs in meanwhile
-	reportRate  = 1
+	reportBurst = 20 // plugging in and pulling is four reports: five times as fast as hands can
+	reportRate  = 1  // in the long run, also for an agent that runs wild
 	claimBurst  = 50 // an office behind one address after a restart of its line
 	claimRate   = 5
 	forgedBurst = 20 // signatures that do not fit; each costs us a verification
