@@ -64,7 +64,7 @@ func TestPortalInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	must(t, session.WaitFor(ctx, coatest.Access.Full))
-	if status, err := os.ReadFile(w.path("agent/status.json")); err != nil || !strings.Contains(string(status), `"authority":"sha256:`) {
+	if status, err := os.ReadFile(w.path("agent/status.json")); err != nil || !strings.Contains(string(status), `"authority": "sha256:`) {
 		t.Errorf("the agent has not enrolled: %v %s", err, status)
 	}
 	english.quiet(anyName, hostOf(t, portal))
