@@ -187,8 +187,8 @@ func (e *Engine) reauthorizeAll(snap snapshot) {
 // after each group, that is judged, journaled and given to the CoA engine, it rests for
 // stormRest times as long as that took.
 const (
-	stormGroup = 64
-	stormRest  = 2
+	stormGroup = 16
+	stormRest  = 4
 	stormTell  = 2 * time.Second // between two rows that tell how far it is
 )
 
