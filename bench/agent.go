@@ -103,17 +103,24 @@ func (a *agent) report(ctx context.Context) error {
 
 // post sends a signed document and returns the answer.
 func (a *agent) post(ctx context.Context, path string, body []byte) ([]byte, error) {
-	signature, err := report.Sign(a.key, path, body)
+	return Post(ctx, a.client, a.key, a.base, path, body)
+}
+
+// Post sends a document as an agent does, signed with its key, to a path of the appliance
+// at base (https://host:port), and returns the answer. One of another status than 200 is an
+// error that holds its beginning.
+func Post(ctx context.Context, client *http.Client, key *ecdsa.PrivateKey, base, path string, body []byte) ([]byte, error) {
+	signature, err := report.Sign(key, path, body)
 	if err != nil {
 		return nil, err
 	}
-	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base+path, bytes.NewReader(body))
+	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	ask.Header.Set("Content-Type", report.MediaType)
 	ask.Header.Set(report.HeaderSignature, signature)
-	reply, err := a.client.Do(ask)
+	reply, err := client.Do(ask)
 	if err != nil {
 		return nil, err
 	}

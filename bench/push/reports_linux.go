@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/bench"
 	"sallyport/netio/report"
 )
 
@@ -192,24 +191,5 @@ func (e *endpoint) report(ctx context.Context, due time.Time) (time.Duration, er
 
 // post sends a signed document and returns the answer.
 func (e *endpoint) post(ctx context.Context, path string, body []byte) ([]byte, error) {
-	signature, err := report.Sign(e.key, path, body)
-	if err != nil {
-		return nil, err
-	}
-	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, e.base+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	ask.Header.Set("Content-Type", report.MediaType)
-	ask.Header.Set(report.HeaderSignature, signature)
-	reply, err := e.client.Do(ask)
-	if err != nil {
-		return nil, err
-	}
-	defer reply.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(reply.Body, report.VerdictBytesMax))
-	if err == nil && reply.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %.200s", reply.Status, answer)
-	}
-	return answer, err
+	return bench.Post(ctx, e.client, e.key, e.base, path, body)
 }

@@ -150,7 +150,9 @@ func TestAClockThatWasSetBack(t *testing.T) {
 // set back the Stop seems to be of before the login. It is of this session all the same.
 func TestAStopThatNothingCameBefore(t *testing.T) {
 	s := login(t, rules(t), at(0), nil)
+	s.AcctSessionID = ""
 	stop := &AccountingInput{Attributes: asa(), Kind: AcctStop, At: at(-10 * time.Second), InOctets: 7}
+	stop.AcctSessionID = "63815AAF"
 	if out, what := Accounting(at(20*time.Second), s, stop); out.Live() || what != AcctEnded || out.Accounting.InOctets != 7 {
 		t.Errorf("%s: %+v", what, out.Accounting)
 	}
