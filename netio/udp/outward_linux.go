@@ -44,9 +44,12 @@ const (
 	segmentLen = 1280 - 48
 	// segmentsMax is the kernel's limit for one message (UDP_MAX_SEGMENTS).
 	segmentsMax = 64
-	// placesMax is how many messages are found again by address and length; one that
-	// shares its place with another is not joined any more, which costs a message.
+	// placesMax is how many places there are to find a message again by address and
+	// length: four for each that a batch can have.
 	placesMax = 256
+	// placesTried bounds the search, since the addresses are others' choice: a reply
+	// that finds neither its message nor a free place goes as a message of its own.
+	placesTried = 8
 )
 
 const _, _ = uint(segmentsMax - BatchMax), uint(math.MaxUint8 - BatchMax)
@@ -71,30 +74,46 @@ func (o *outward) arrange(inet6, segments bool) int {
 	clear(o.places[:])
 	for i := range o.count {
 		r := &o.replies[i]
-		place := &o.places[r.place()]
-		if segments && *place != 0 && o.joins(int32(i), o.firsts[*place-1]) {
+		if segments && len(r.payload) <= segmentLen && o.gather(int32(i)) {
 			continue
 		}
 		r.last, r.members = int32(i), 1
 		o.firsts = append(o.firsts, int32(i))
-		*place = uint8(len(o.firsts))
 	}
 	return o.write(inet6)
 }
 
-// place is where a message for the reply may be found.
+// gather adds a reply to its message when there is one; else the reply's place is kept
+// for the message that it will be.
+func (o *outward) gather(i int32) bool {
+	at := o.replies[i].place()
+	for range placesTried {
+		place := &o.places[at%placesMax]
+		if *place == 0 {
+			*place = uint8(len(o.firsts) + 1)
+			return false
+		}
+		if o.joins(i, o.firsts[*place-1]) {
+			return true
+		}
+		at++
+	}
+	return false
+}
+
+// place is where the search for the reply's message begins.
 func (r *outgoing) place() uint {
 	octets := (*[unix.SizeofSockaddrInet6]byte)(unsafe.Pointer(&r.name))
 	port := uint(octets[2])<<8 | uint(octets[3])
 	address := uint(octets[4]) ^ uint(octets[5]) ^ uint(octets[6]) ^ uint(octets[7]) ^ uint(octets[22]) ^ uint(octets[23])
-	return (port*31 ^ address*7 ^ uint(len(r.payload))*13) % placesMax
+	return (port*31 ^ address*7 ^ uint(len(r.payload))*13)
 }
 
 // joins adds a reply to the message of another, when it is for the same address and of
 // the same length.
 func (o *outward) joins(i, first int32) bool {
 	r, f := &o.replies[i], &o.replies[first]
-	if len(r.payload) > segmentLen || len(f.payload) != len(r.payload) || f.members == segmentsMax ||
+	if len(f.payload) != len(r.payload) || f.members == segmentsMax ||
 		f.name != r.name || f.namelen != r.namelen || f.source != r.source || f.scope != r.scope {
 		return false
 	}

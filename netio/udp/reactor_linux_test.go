@@ -179,6 +179,28 @@ func TestRepliesAreGathered(t *testing.T) {
 	}
 }
 
+// TestPlacesThatCollide: addresses whose places are the same still have their replies
+// gathered, as far as the search goes; behind it a reply goes alone, and none is lost.
+func TestPlacesThatCollide(t *testing.T) {
+	for _, test := range []struct{ addresses, messages int }{
+		{1, 1}, {2, 2}, {placesTried, placesTried}, {placesTried + 2, placesTried + 2*(60/(placesTried+2))},
+	} {
+		o := newOutward(BatchMax)
+		count := 60 / test.addresses * test.addresses
+		for i := range count {
+			port := uint16(1024 + placesMax*(i%test.addresses))
+			n, length := nameOf(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), port), 0, false)
+			o.add([]byte{byte(i)}, &n, length, netip.Addr{}, 0)
+		}
+		if n := o.arrange(false, true); n != test.messages {
+			t.Errorf("%d replies to %d addresses of one place are %d messages, want %d", count, test.addresses, n, test.messages)
+		}
+		if sent := o.datagrams(0, len(o.sizes)); sent != uint64(count) {
+			t.Errorf("%d of %d replies are in the messages", sent, count)
+		}
+	}
+}
+
 // TestSeparate: the messages that are left are taken apart, the sent ones are not sent
 // again.
 func TestSeparate(t *testing.T) {
