@@ -12,6 +12,7 @@
 # make bench-policy   an assessment, a decision, a reload of a large site, each held against its target
 # make bench-compare  this appliance, its peers and our bare reactor in turn on one core; OUT=DIR keeps the results
 # make bench-sessions   memory, collection and recovery of one and of five million sessions, see bench/table
+# make bench-wait     memory of 20,000 agents that wait for news, see bench/wait
 # make bench-coa      a hundred thousand changes of authorization, see bench/push
 
 GO       ?= go
@@ -24,7 +25,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb test-usb-quick test-portal lint fuzz bench bench-policy bench-compare bench-coa bench-sessions deps clean packages sim crash reloads
+.PHONY: all build demo test test-go test-race test-fuzz test-usb test-usb-quick test-portal lint fuzz bench bench-policy bench-compare bench-coa bench-sessions bench-wait deps clean packages sim crash reloads
 
 all: build
 
@@ -90,6 +91,9 @@ bench-compare: build
 # 100,000 pushes on one CPU, and a sender built on another library in turn.
 bench-sessions:
 	$(GO) run ./bench/table
+
+bench-wait: build
+	$(GO) run ./bench/wait
 
 bench-coa: build
 	$(GO) build -o bin/push ./bench/push && ./bin/push

@@ -148,7 +148,7 @@ func TestPanicIsAnswered(t *testing.T) {
 	}
 }
 
-// TestReportRate: five at once, then one a second, by session and only with its signature.
+// TestReportRate: a burst at once, then one a second, by session and only with its signature.
 func TestReportRate(t *testing.T) {
 	b := bound(t, nil)
 	for range forgedBurst - 1 { // one more, and the address would have to wait
