@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 
 	"sallyport/netio/report"
 )
@@ -53,7 +52,7 @@ func (s *Server) session(r *request) *refusal {
 	defer cancel()
 	claimed, err := s.posture.Claim(ctx, r.peer, claim, spki)
 	if err != nil {
-		return s.asked(r, err)
+		return s.asked(r.URL.Path, err)
 	}
 	s.writeJSON(r, http.StatusOK, claimed)
 	return nil
@@ -73,7 +72,7 @@ func (s *Server) policy(r *request) *refusal {
 		return nil
 	}
 	if err := s.signPolicy(r, document); err != nil {
-		return s.asked(r, err)
+		return s.asked(r.URL.Path, err)
 	}
 	s.write(r, http.StatusOK, report.MediaType, document)
 	return nil
@@ -113,7 +112,7 @@ func (s *Server) report(r *request) *refusal {
 	defer cancel()
 	answer, err := s.posture.Report(ctx, r.peer, doc, spki, body)
 	if err != nil {
-		return s.asked(r, err)
+		return s.asked(r.URL.Path, err)
 	}
 	s.write(r, http.StatusOK, report.MediaType, answer)
 	return nil
@@ -132,22 +131,7 @@ func (s *Server) events(r *request) *refusal {
 	if _, no := s.boundKey(r, id, nil); no != nil {
 		return no
 	}
-	waiting := oneSpelling(id)
-	if !s.polls.enter(waiting) {
-		return tooMany(whyPolls, pollTimeout, "more than %d polls wait for one session", pollsPerSession)
-	}
-	defer s.polls.leave(waiting)
-	s.count.polls.Add(1)
-	defer s.count.polls.Add(-1)
-	ctx, cancel := context.WithTimeout(r.Context(), s.pollWait)
-	defer cancel()
-	defer context.AfterFunc(s.draining, cancel)()
-	events, err := s.posture.Events(ctx, id, after)
-	if err != nil {
-		return s.asked(r, err)
-	}
-	s.writeJSON(r, http.StatusOK, events)
-	return nil
+	return s.park(r, parked{id: id, waiting: oneSpelling(id), after: after, began: r.at})
 }
 
 // update tells an agent what it should be, once the bound key of its session has signed the
@@ -164,7 +148,7 @@ func (s *Server) update(r *request) *refusal {
 	}
 	update, err := s.posture.Update(id, version)
 	if err != nil {
-		return s.asked(r, err)
+		return s.asked(r.URL.Path, err)
 	}
 	s.writeJSON(r, http.StatusOK, update)
 	return nil
@@ -264,31 +248,4 @@ func refused(err error) *refusal {
 		return &refusal{w, p}
 	}
 	return &refusal{whyMalformed, p}
-}
-
-// polls counts the polls that wait, by session.
-type polls struct {
-	mu sync.Mutex
-	by map[string]int
-}
-
-func (p *polls) enter(id string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.by[id] >= pollsPerSession {
-		return false
-	}
-	if p.by == nil {
-		p.by = map[string]int{}
-	}
-	p.by[id]++
-	return true
-}
-
-func (p *polls) leave(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.by[id]--; p.by[id] == 0 {
-		delete(p.by, id)
-	}
 }

@@ -250,24 +250,65 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// TestPollsPerSession: an agent that forgets its polls cannot pile them up, and a poll
-// whose agent hung up is over.
+// TestPollsPerSession: an agent that forgets its polls cannot pile them up: the oldest is
+// answered, and the newest waits.
 func TestPollsPerSession(t *testing.T) {
 	b := bound(t, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	for range pollsPerSession {
-		go func() {
-			if resp, err := b.client.Do(b.poll(0).WithContext(ctx)); err == nil {
-				resp.Body.Close()
-			}
-		}()
+	answered := make(chan int, pollsPerSession+1)
+	ask := func(i int) {
+		if resp, err := b.client.Do(b.poll(0)); err == nil {
+			resp.Body.Close()
+			answered <- i
+		}
 	}
-	b.eventually("all polls wait", func() bool { return b.server.Stats().Polls == pollsPerSession })
-	b.do(b.poll(0)).problem(t, 429, report.CodeBusy)
-	b.refused("polls", 1)
-	cancel()
-	b.eventually("polls of agents that hung up are over", func() bool { return b.server.Stats().Polls == 0 })
+	for i := range pollsPerSession {
+		go ask(i)
+		b.eventually("one more poll waits", func() bool { return b.server.Stats().Polls == i+1 })
+	}
+	go ask(pollsPerSession)
+	if first := <-answered; first != 0 {
+		t.Errorf("poll %d is answered, want the oldest", first)
+	}
+	b.eventually("the others wait", func() bool { return b.server.Stats().Polls == pollsPerSession })
+}
+
+// TestParkedConnectionsGoOn: after its answer the connection serves what comes next, and one
+// whose agent hung up is let go when it is answered.
+func TestParkedConnectionsGoOn(t *testing.T) {
+	b := bound(t, func(_ *Config, f *fakePosture) {
+		f.events = func(ctx context.Context, after uint64) (*report.Events, error) {
+			<-ctx.Done()
+			return &report.Events{V: report.Version, After: after, Events: []report.Event{}}, nil
+		}
+	})
+	b.server.pollWait = 10 * time.Millisecond
+	for range 3 {
+		if a := b.do(b.poll(1)); a.status != 200 || a.header.Get("Date") == "" || a.header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("%d %v %s", a.status, a.header, a.body)
+		}
+		if a := b.do(b.signed("POST", report.PathReport, b.reportBody(1))); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if n := b.server.Stats().Accepted; n != 1 {
+		t.Errorf("%d connections for six requests", n)
+	}
+	last := b.poll(1)
+	last.Close = true
+	if a := b.do(last); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	b.eventually("the connection is closed", func() bool { return b.server.Stats().Connections == 0 })
+	b.server.pollWait = 300 * time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		b.eventually("a poll waits", func() bool { return b.server.Stats().Polls == 1 })
+		cancel()
+	}()
+	if _, err := b.client.Do(b.poll(1).WithContext(ctx)); err == nil {
+		t.Fatal("the agent did not hang up")
+	}
+	b.eventually("its connection is let go", func() bool { s := b.server.Stats(); return s.Polls == 0 && s.Connections == 0 })
 }
 
 // TestCloseAnswersPolls: what waits gets its answer, then everything is closed.

@@ -206,7 +206,7 @@ func (s *Server) enroll(r *request) *refusal {
 	}
 	der, err := s.authority.certify(spki, r.at)
 	if err != nil {
-		return s.asked(r, err)
+		return s.asked(r.URL.Path, err)
 	}
 	s.log.Info("portal: device enrolled", "device", deviceName(spki), "session", doc.SessionID, "peer", r.peer.Addr())
 	s.writeJSON(r, http.StatusOK, &report.Enrolled{V: report.Version, Certificate: report.EncodeDER(der), Authority: report.EncodeDER(s.authority.cert.Raw)})

@@ -14,7 +14,7 @@ type Limits struct {
 
 // Defaults of Limits, and why.
 const (
-	connectionsDefault   = 24576 // an agent keeps one or two; about 25 KiB each, 600 MiB when all are there
+	connectionsDefault   = 24576 // an agent keeps one or two; 16 KiB each while it waits (make bench-wait), 400 MiB when all are there
 	perAddressDefault    = 64    // an agent and a browser need 8; small offices behind one address need the rest
 	handshakesDefault    = 64    // a handshake is 1-4 ms of a core; more at once only queue for it
 	requestsPerDefault   = 100   // an agent makes one request a minute, a page one in ten seconds

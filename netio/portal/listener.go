@@ -131,6 +131,19 @@ func (l *listener) closeUnused() {
 	}
 }
 
+// closeAll cuts every connection.
+func (l *listener) closeAll() {
+	l.mu.Lock()
+	var all []*conn
+	for c := range l.conns {
+		all = append(all, c)
+	}
+	l.mu.Unlock()
+	for _, c := range all {
+		c.Close()
+	}
+}
+
 func (l *listener) open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

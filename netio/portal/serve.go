@@ -148,17 +148,23 @@ func (s *Server) answerRefusal(r *request, no *refusal, page bool) {
 }
 
 func (s *Server) writeJSON(r *request, status int, doc any) {
+	body, status := s.encode(status, doc)
+	s.write(r, status, report.MediaType, body)
+}
+
+// encode writes a document; one that cannot be written becomes a Problem of ours.
+func (s *Server) encode(status int, doc any) ([]byte, int) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(doc); err != nil {
 		s.count.refuse(whyInternal)
-		s.log.Error("portal: encode", "path", r.URL.Path, "error", err)
+		s.log.Error("portal: encode", "error", err)
 		status = http.StatusInternalServerError
 		b.Reset()
 		fmt.Fprintf(&b, `{"status":500,"code":%q,"detail":"the answer cannot be encoded"}`+"\n", report.CodeInternal)
 	}
-	s.write(r, status, report.MediaType, b.Bytes())
+	return b.Bytes(), status
 }
 
 // write sends an answer. That the peer is gone is its own affair: what was asked is done.
@@ -177,12 +183,12 @@ func (s *Server) write(r *request, status int, mediaType string, body []byte) {
 }
 
 // asked makes a refusal of what Posture answered.
-func (s *Server) asked(r *request, err error) *refusal {
+func (s *Server) asked(path string, err error) *refusal {
 	var p *report.Problem
 	if errors.As(err, &p) {
 		return &refusal{whyPosture, p}
 	}
-	s.log.Error("portal: posture", "path", r.URL.Path, "error", err)
+	s.log.Error("portal: posture", "path", path, "error", err)
 	no := refuse(whyInternal, http.StatusServiceUnavailable, report.CodeBusy, "the appliance could not do this now")
 	no.problem.Retry = 5
 	return no

@@ -60,8 +60,9 @@ type Server struct {
 	stopping sync.Once
 	closeErr error
 	wg       sync.WaitGroup
-	bodyWait time.Duration // bodyTimeout; tests are less patient
-	pollWait time.Duration // pollTimeout
+	waiting  sync.WaitGroup // parked polls
+	bodyWait time.Duration  // bodyTimeout; tests are less patient
+	pollWait time.Duration  // pollTimeout
 
 	reloading sync.Mutex // one reload at a time
 
@@ -285,6 +286,7 @@ func (s *Server) Close(ctx context.Context) error {
 			}
 			s.listener.wg.Wait()
 			s.wg.Wait()
+			s.endPolls(ctx)
 		}
 		s.closeErr = err
 	})

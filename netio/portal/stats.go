@@ -32,7 +32,6 @@ const (
 	whyDeviceCertificate
 	whyClaimRate
 	whyReportRate
-	whyPolls
 	whyDownloads
 	whyAgentFile
 	whyPosture
@@ -44,7 +43,7 @@ var whyNames = [whys]string{
 	"accept", "connections", "connections-per-address", "plain-http", "handshakes-full", "handshake", "certificate",
 	"header", "requests-per-address", "not-found", "method", "media-type", "too-large", "slow-body",
 	"broken-body", "malformed", "version", "unknown-session", "signature", "device-certificate", "claim-rate", "report-rate",
-	"polls", "downloads", "agent-file", "posture", "internal",
+	"downloads", "agent-file", "posture", "internal",
 }
 
 // endpoint is what a request is for.
