@@ -38,16 +38,17 @@ type parked struct {
 func (s *Server) park(r *request, p parked) *refusal {
 	ctx, cancel := context.WithTimeout(s.draining, s.pollWait)
 	leave := s.polls.enter(p.waiting, cancel)
+	s.waiting.Add(1) // before net/http forgets the connection, so that Close sees one or the other
 	conn, buffered, err := http.NewResponseController(r.w).Hijack()
 	if err != nil {
 		cancel()
 		leave()
+		s.waiting.Done()
 		return refuse(whyInternal, http.StatusInternalServerError, report.CodeInternal, "this connection cannot wait")
 	}
 	c, ok := conn.(*tls.Conn)
 	p.last = r.Close || !r.ProtoAtLeast(1, 1) || buffered.Reader.Buffered() > 0 || !ok
 	s.count.polls.Add(1)
-	s.waiting.Add(1)
 	go func() {
 		defer s.waiting.Done()
 		events, err := s.posture.Events(ctx, p.id, p.after)
