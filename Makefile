@@ -88,13 +88,13 @@ bench-policy:
 bench-compare: build
 	./bin/sallyport-bench compare --peer all $(if $(OUT),--out $(OUT))
 
-# 100,000 pushes on one CPU, and a sender built on another library in turn.
 bench-sessions:
 	$(GO) run ./bench/table
 
 bench-wait: build
 	$(GO) run ./bench/wait
 
+# 100,000 pushes on one CPU, and a sender built on another library in turn.
 bench-coa: build
 	$(GO) build -o bin/push ./bench/push && ./bin/push
 

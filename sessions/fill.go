@@ -47,6 +47,7 @@ const movesAhead = 8
 // ids alone.
 func (t *Table) Fill() *Filler {
 	f := &Filler{t: t, moves: make(chan []move, movesAhead), empty: make(chan []move, movesAhead+2), done: make(chan struct{})}
+	t.entries.memory.ahead = true // the slabs' as well
 	for i, x := range t.sortable() {
 		f.kept[i].x = x
 	}
@@ -77,6 +78,7 @@ func (f *Filler) Apply(all []Update, ready []Prepared) {
 // Close builds the indexes.
 func (f *Filler) Close() {
 	close(f.moves)
+	f.t.entries.memory.stay()
 	<-f.done
 	var builders sync.WaitGroup
 	for i := range f.kept {

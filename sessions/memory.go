@@ -15,6 +15,8 @@ type memory struct {
 	large   bool               // in large pages, if the machine has them
 	rest    []uint64           // of the newest region
 	free    map[int][][]uint64 // given back, by length
+	ahead   bool               // the region after the newest is made while that is used
+	next    chan []uint64      // where it will be; nil: it was not begun
 }
 
 // Sizes in words. Below mappedMin the Go heap does as well: it is pointer-free there too.
@@ -50,7 +52,7 @@ func (m *memory) get(n int) []uint64 {
 		return list[len(list)-1][:n] // zeros, see put
 	}
 	if size > len(m.rest) {
-		fresh := mapWords(max(size, regionWords), m.large)
+		fresh := m.region(size)
 		if fresh == nil {
 			return make([]uint64, n)
 		}
@@ -59,7 +61,43 @@ func (m *memory) get(n int) []uint64 {
 	}
 	got := m.rest[:size:size]
 	m.rest = m.rest[size:]
+	if m.ahead && m.next == nil && len(m.rest) < regionWords/2 {
+		m.begin()
+	}
 	return got[:n]
+}
+
+// region is a new mapping for so many words at least, or nil.
+func (m *memory) region(size int) []uint64 {
+	if m.next != nil && size <= regionWords {
+		fresh := <-m.next
+		m.next = nil
+		return fresh
+	}
+	return mapWords(max(size, regionWords), m.large)
+}
+
+// begin makes the next region on a goroutine of its own, with its pages in place: a page
+// that a virtual machine meets for the first time may cost more than the records in it.
+func (m *memory) begin() {
+	next, large := make(chan []uint64, 1), m.large
+	m.next = next
+	go func() {
+		fresh := mapWords(regionWords, large)
+		populateWords(fresh)
+		next <- fresh
+	}()
+}
+
+// stay ends what ahead began, and gives back what was made and not used.
+func (m *memory) stay() {
+	dropWords(m.rest)
+	if m.ahead = false; m.next != nil {
+		if fresh := <-m.next; fresh != nil {
+			unmapWords(fresh)
+		}
+		m.next = nil
+	}
 }
 
 // put gives words of get back. Their pages return to the machine.

@@ -10,4 +10,6 @@ func mapWords(int, bool) []uint64 { return nil }
 
 func dropWords([]uint64) {}
 
+func populateWords([]uint64) {}
+
 func unmapWords([]uint64) {}

@@ -22,8 +22,16 @@ func mapWords(n int, large bool) []uint64 {
 
 // dropWords gives the pages below w back and leaves zeros.
 func dropWords(w []uint64) {
-	if unix.Madvise(octetsOf(w), unix.MADV_DONTNEED) != nil {
+	if len(w) > 0 && unix.Madvise(octetsOf(w), unix.MADV_DONTNEED) != nil {
 		clear(w)
+	}
+}
+
+// populateWords has the pages below w put in place (Linux 5.14); before that, and when
+// there is no memory, each comes when it is written.
+func populateWords(w []uint64) {
+	if len(w) > 0 {
+		_ = unix.Madvise(octetsOf(w), unix.MADV_POPULATE_WRITE)
 	}
 }
 
