@@ -85,7 +85,7 @@ func (e *Engine) impact(old, next snapshot, o ReloadOptions) (*replay.Result, er
 	if _, limited := reload.Limit(0); !limited && !o.Try {
 		return nil, nil
 	}
-	r := replay.Impact(e.clock.Now(), e.table.All(), &next.Rules)
+	r := replay.Impact(e.clock.Now(), e.table.All(), e.heard.of, &next.Rules)
 	r.From = old.Revision
 	if most, limited := reload.Limit(r.Events); limited && r.Sessions > most && !o.Force && !o.Try {
 		return &r, fmt.Errorf("%w: %d of %d, and at most %d may (reload.most-changed: %s); sallyport reload --force brings it into force all the same\n%s",

@@ -1,11 +1,13 @@
 package posture
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"sallyport/engine/expr"
 	"sallyport/netio/report"
+	"sallyport/ops/config"
 )
 
 // source is one group of facts.
@@ -270,4 +272,32 @@ func (e *evidence) build(s source, c *chain) {
 		}
 		c.first[key] = int32(i)
 	}
+}
+
+// Unasked says whether what an endpoint must have rests on facts that its agent was not
+// asked for, or has not told: such an assessment says nothing about the endpoint. An agent
+// that looked and could not see is not meant.
+func (p *Policy) Unasked(now time.Time, in Input) bool {
+	e := gather(now, &in)
+	defer e.release()
+	for _, r := range p.match(&in.Session).requirements {
+		if r.enforcement == config.Mandatory && slices.ContainsFunc(r.conditions, func(i int) bool { return p.unasked(e, i) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Policy) unasked(e *evidence, i int) bool {
+	c := &p.conditions[i]
+	switch {
+	case len(c.os) > 0 && !c.os.includes(e.session.OS):
+		return false
+	case c.usb != nil:
+		return e.facts.USB == nil
+	case c.items != nil:
+		_, trouble, collected := e.group(c.items.source)
+		return !collected || c.items.source.probed() && trouble == "" && e.find(c.items.source, &c.items.key) < 0
+	}
+	return slices.ContainsFunc(c.children, func(child int) bool { return p.unasked(e, child) })
 }

@@ -3,12 +3,10 @@ package replay
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
 
-	"sallyport/engine/authz"
 	"sallyport/engine/step"
 	"sallyport/sessions"
 )
@@ -32,6 +30,8 @@ type Result struct {
 	Changed  int      `json:"changed"`           // decisions that differ
 	Sessions int      `json:"changed_sessions"`  // in which any does
 	Unknown  int      `json:"unknown,omitempty"` // events of sessions whose login is not in the recording
+	Unasked  int      `json:"unasked,omitempty"` // sessions that would change for want of facts nobody asked their agents for so far
+	Unheard  int      `json:"unheard,omitempty"` // sessions taken as they stand: their last report is not at hand
 	Groups   []*Group `json:"groups"`            // the most decisions first
 	seen     map[sessions.ID]bool
 	index    map[[2]Outcome]*Group
@@ -177,6 +177,12 @@ func (r *Result) Groupwise() string {
 		}
 		fmt.Fprintf(&b, "       such as session %s%s\n", g.Example, first)
 	}
+	if r.Unasked > 0 {
+		fmt.Fprintf(&b, "%d sessions cannot be told: the next posture policy looks at what their agents were not asked for so far\n", r.Unasked)
+	}
+	if r.Unheard > 0 {
+		fmt.Fprintf(&b, "%d sessions were taken as they stand: what their agents reported last is not in memory any more\n", r.Unheard)
+	}
 	return b.String()
 }
 
@@ -213,39 +219,4 @@ func orWord(s, otherwise string) string {
 		return otherwise
 	}
 	return s
-}
-
-// Impact says for which of the sessions another configuration decides otherwise at this
-// moment, by their status as it is: what a reload would send to NASes. The profile and
-// its content count; a rule with another name does not.
-func Impact(now time.Time, all iter.Seq[*sessions.Session], next *step.Rules) Result {
-	r := newResult(next.Revision)
-	for s := range all {
-		if !s.Live() || !s.Authenticated {
-			continue
-		}
-		r.Events++
-		in := step.Input(s, now, next)
-		d := next.Authz.Decide(&in)
-		held := s.Grant
-		if s.Change != nil {
-			held = s.Change.Grant
-		}
-		if d.Profile.Name == held.Profile && d.Profile.Digest == held.Digest {
-			continue
-		}
-		r.add(time.Time{}, s.ID, OutcomeOf(s), outcome(&d, s))
-	}
-	r.finish()
-	return r
-}
-
-// Refused is the outcome of a login that the profile rejects: there is no session that
-// could have a posture.
-func Refused(d *authz.Decision) Outcome {
-	return Outcome{Rule: d.Rule, Profile: d.Profile.Name, Posture: sessions.Unknown.String()}
-}
-
-func outcome(d *authz.Decision, s *sessions.Session) Outcome {
-	return Outcome{Rule: d.Rule, Profile: d.Profile.Name, Posture: s.Posture.Status.String()}
 }

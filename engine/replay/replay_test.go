@@ -36,8 +36,13 @@ authorization:
 // rules compiles a site: its VLAN, and what else the rule healthy asks.
 func rules(t testing.TB, vlan int, more string) *step.Rules {
 	t.Helper()
+	return compiled(t, fmt.Sprintf(site, vlan, more))
+}
+
+func compiled(t testing.TB, text string) *step.Rules {
+	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"sallyport.yaml": fmt.Sprintf(site, vlan, more), "secret": "a long random shared secret\n"} {
+	for name, text := range map[string]string{"sallyport.yaml": text, "secret": "a long random shared secret\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -235,32 +240,6 @@ func TestRecorder(t *testing.T) {
 	}
 	if _, err := NewRecorder(path, 100, "rev", begin); err == nil {
 		t.Error("a recording of 100 octets")
-	}
-}
-
-// TestImpact: what a reload would send, and nothing for sessions that keep theirs.
-func TestImpact(t *testing.T) {
-	w := NewWorld(rules(t, 10, ""))
-	for _, e := range day(20) {
-		if e.At.Before(begin.Add(90 * time.Second)) {
-			w.Step(e)
-		}
-	}
-	all := func(yield func(*sessions.Session) bool) {
-		for _, s := range w.sessions {
-			if !yield(s) {
-				return
-			}
-		}
-	}
-	if r := Impact(begin, all, rules(t, 10, "")); r.Sessions != 0 || r.Events != 20 {
-		t.Errorf("%s", r.Text())
-	}
-	if r := Impact(begin, all, rules(t, 11, "")); r.Sessions != 20 { // another VLAN in the same profile
-		t.Errorf("%s", r.Text())
-	}
-	if r := Impact(begin, all, rules(t, 10, ` && "staff" in session.groups`)); r.Sessions != 10 {
-		t.Errorf("%s", r.Text())
 	}
 }
 
