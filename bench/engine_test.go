@@ -5,7 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,14 +25,32 @@ import (
 //	go test -run '^$' -bench Engine/auth -cpuprofile cpu.out ./bench && go tool pprof -top cpu.out
 func BenchmarkEngine(b *testing.B) {
 	for role, name := range []string{KindAuth, KindAccounting} {
-		b.Run(name, func(b *testing.B) { benchmarkEngine(b, role, scenario(name)) })
+		for _, beside := range []string{"", "recorded", "shadowed"} {
+			b.Run(strings.TrimSuffix(name+"/"+beside, "/"), func(b *testing.B) { benchmarkEngine(b, role, scenario(name), beside) })
+		}
 	}
 }
 
-func benchmarkEngine(b *testing.B, role int, s *Scenario) {
+// lookOn is what has a recorder, or another configuration, look on.
+var lookOn = map[string]string{
+	"":         "",
+	"recorded": "records: {recording: {file: recording.jsonl, megabytes: 100}}\n",
+	"shadowed": "shadow: {file: shadow.yaml}\n",
+}
+
+func benchmarkEngine(b *testing.B, role int, s *Scenario, beside string) {
 	dir := &Server{dir: b.TempDir()}
 	if err := dir.writeAppliance(s); err != nil {
 		b.Fatal(err)
+	}
+	for name, more := range map[string]string{"shadow.yaml": "", "sallyport.yaml": lookOn[beside]} {
+		text, err := os.ReadFile(filepath.Join(dir.dir, "sallyport.yaml"))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir.dir, name), append(text, more...), 0o600)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	e, err := engine.Open(engine.Options{Config: filepath.Join(dir.dir, "sallyport.yaml"), Logger: func(config.Log) *slog.Logger { return quiet }})

@@ -6,7 +6,7 @@
 //
 //	{"v":1,"revision":"1311adccf9de","at":"..."}                          the first line
 //	{"at":"...","kind":"login","session_id":"...","attributes":{...},
-//	 "groups":[...],"method":"pap","outcome":{"rule":"...","profile":"...","posture":"..."}}
+//	 "groups":[...],"method":"pap","healthy_at":"...","outcome":{"rule":"...","profile":"...","posture":"..."}}
 //	{"at":"...","kind":"accounting","session_id":"...","accounting":{...}}
 //	{"at":"...","kind":"report","session_id":"...","report":{"facts":{...}},"outcome":{...}}
 //	{"at":"...","kind":"configuration","revision":"..."}                  another one came into force
@@ -60,6 +60,7 @@ type Event struct {
 	Attributes *Attributes `json:"attributes,omitempty"` // of a login, an accounting record
 	Groups     []string    `json:"groups,omitempty"`
 	Method     string      `json:"method,omitempty"`
+	HealthyAt  time.Time   `json:"healthy_at,omitzero"` // of a login: the report of an earlier session that a lease rested on
 	Accounting *Accounting `json:"accounting,omitempty"`
 	Report     *Report     `json:"report,omitempty"`
 	Outcome    *Outcome    `json:"outcome,omitempty"` // what was decided; nil: nothing was
@@ -115,7 +116,7 @@ type Outcome struct {
 // shares no text with what it was made of: that may lie in memory that is used again.
 func Login(at time.Time, in *step.LoginInput, out Outcome) *Event {
 	return &Event{At: at.UTC(), Kind: KindLogin, Session: keepID(in.ID), Attributes: attributesOf(&in.Attributes),
-		Groups: keepAll(in.Groups), Method: strings.Clone(in.Method), Outcome: out.keep()}
+		Groups: keepAll(in.Groups), Method: strings.Clone(in.Method), HealthyAt: in.Last.At.UTC(), Outcome: out.keep()}
 }
 
 // AccountingRecord is the event of an accounting record.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/engine/policy"
+	"sallyport/engine/posture"
 	"sallyport/engine/step"
 	"sallyport/netio/report"
 	"sallyport/sessions"
@@ -264,5 +265,38 @@ func TestShadow(t *testing.T) {
 	r := shadow.Result()
 	if r.Events != 40 || r.Sessions != 5 || r.Changed != 10 || len(r.Groups) != 1 {
 		t.Errorf("%s", r.Text())
+	}
+}
+
+// TestLeaseInARecording: whoever comes back is believed by the lease of the configuration
+// that is tried, from what the recording shows of the endpoint; by what the appliance knew
+// when the earlier session is not in it.
+func TestLeaseInARecording(t *testing.T) {
+	leased := func(span string) *step.Rules {
+		return compiled(t, strings.Replace(fmt.Sprintf(site, 10, ""), "posture:\n", "posture:\n  agent: {lease: "+span+"}\n", 1))
+	}
+	events := day(1)[:2] // a login and the report of a healthy endpoint
+	again := *events[0].Attributes
+	in := &step.LoginInput{Attributes: again.step("back"), Groups: events[0].Groups, Method: "pap"}
+	in.Last = posture.Last{Status: sessions.Compliant, At: events[1].At}
+	back := Login(events[1].At.Add(30*time.Minute), in, Outcome{})
+	for _, test := range []struct {
+		what   string
+		rules  *step.Rules
+		events []*Event
+		want   string
+	}{
+		{"seen", leased("1h"), append(slices.Clone(events), back), "Compliant"},
+		{"seen, too long ago", leased("20m"), append(slices.Clone(events), back), "Pending"},
+		{"no lease", rules(t, 10, ""), append(slices.Clone(events), back), "Pending"},
+		{"told", leased("1h"), []*Event{back}, "Compliant"},
+		{"told, too long ago", leased("20m"), []*Event{back}, "Pending"},
+		{"seen, and never healthy", leased("1h"), []*Event{events[0], back}, "Pending"},
+	} {
+		w := NewWorld(test.rules)
+		_, err := Read(encode(t, test.events), func(e *Event) error { w.Step(e); return nil })
+		if o := w.Outcome("back"); err != nil || o.Posture != test.want {
+			t.Errorf("%s: %v, want %s (%v)", test.what, o, test.want, err)
+		}
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"container/heap"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
+	"sallyport/engine/posture"
 	"sallyport/engine/step"
 	"sallyport/netio/report"
 	"sallyport/sessions"
@@ -19,13 +21,17 @@ type World struct {
 	rules    *step.Rules
 	sessions map[sessions.ID]*sessions.Session
 	refused  map[sessions.ID]Outcome // of logins that made no session
+	owned    map[owner][]sessions.ID
 	due      dueHeap
 	reports  uint64
 }
 
+// owner is by whom an earlier session is found, for the lease.
+type owner struct{ mac, user string }
+
 // NewWorld is a world without sessions.
 func NewWorld(rules *step.Rules) *World {
-	return &World{rules: rules, sessions: map[sessions.ID]*sessions.Session{}, refused: map[sessions.ID]Outcome{}}
+	return &World{rules: rules, sessions: map[sessions.ID]*sessions.Session{}, refused: map[sessions.ID]Outcome{}, owned: map[owner][]sessions.ID{}}
 }
 
 // Step lets time pass to the event, and the event happen. It returns where each session
@@ -80,13 +86,35 @@ func (w *World) pass(now time.Time) map[sessions.ID]Outcome {
 func (w *World) login(e *Event) {
 	in := step.LoginInput{Attributes: e.Attributes.step(e.Session), Groups: e.Groups, Method: e.Method}
 	old := w.sessions[e.Session]
+	by := owner{(&sessions.Session{MACs: in.MACs, CallingStationID: in.CallingStationID}).MAC(), in.UserName}
+	in.Last = w.lease(e, by)
 	next, d := step.Login(e.At, old, &in, w.rules)
 	if next == nil {
 		w.refused[e.Session] = Refused(&d)
 		return
 	}
 	delete(w.refused, e.Session)
+	if by.mac != "" && !slices.Contains(w.owned[by], e.Session) {
+		w.owned[by] = append(w.owned[by], e.Session)
+	}
 	w.put(e.At, e.Session, old, next)
+}
+
+// lease is what the newest earlier session of the endpoint and user tells. When none of
+// them is in the recording it is what the appliance knew.
+func (w *World) lease(e *Event, by owner) (last posture.Last) {
+	earlier := w.owned[by]
+	for _, id := range earlier {
+		if s := w.sessions[id]; s != nil {
+			if one := step.Last(s); one.At.After(last.At) {
+				last = one
+			}
+		}
+	}
+	if len(earlier) == 0 && !e.HealthyAt.IsZero() {
+		return posture.Last{Status: sessions.Compliant, At: e.HealthyAt}
+	}
+	return last
 }
 
 func (w *World) accounting(e *Event) {
