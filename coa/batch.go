@@ -109,8 +109,11 @@ func (p *peer) dead() bool { return p.silent >= deadAfter }
 
 // heard learns from the end of a request what the NAS bears.
 func (p *peer) heard(now time.Time, o Outcome, cause uint32) {
-	if o == Silent {
+	switch o {
+	case Silent:
 		p.silent++
+		return
+	case Cancelled: // it was not given all its time
 		return
 	}
 	back := p.dead()

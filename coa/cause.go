@@ -20,7 +20,7 @@ const (
 	Unsayable                 // the recipe cannot express it; Err says what
 	Unsent                    // the engine was closed first; the intent is still open
 	Abandoned                 // the engine was closed while it was in flight; still open
-	Cancelled                 // withdrawn before it left, or before it was tried again
+	Cancelled                 // withdrawn before it left, or before it was sent or tried again
 	FellBack                  // silence, and then the NAS acknowledged the fallback; Did says which
 	outcomes                  // the number of them
 )

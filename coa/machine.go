@@ -116,7 +116,8 @@ func (m *machine) submit(now time.Time, c *Change) {
 }
 
 // cancel takes back what has not left of a session: its changes up to the given serial
-// end as Cancelled. Of what is in flight only the answer is awaited: nothing follows it.
+// end as Cancelled. Of what is in flight only the answer is awaited, until it would be sent
+// again: nothing follows it.
 func (m *machine) cancel(now time.Time, id sessions.ID, serial uint64) {
 	t := m.tracks[id]
 	if t == nil {
@@ -354,8 +355,13 @@ func (m *machine) tick(now time.Time) {
 const tickMax = 1024
 
 // due sends s again, or gives it up (RFC 5080 section 2.2.1: after MRC transmissions, or
-// MRD after the first).
+// MRD after the first). What was cancelled is not sent again: the NAS may have given the
+// session's number to another one by now.
 func (m *machine) due(now time.Time, s *slot) {
+	if s.errand.cancelled {
+		m.answered(now, s, Cancelled, 0, nil)
+		return
+	}
 	if s.attempts >= s.retry.CountMax || !now.Before(s.first.Add(s.retry.DurationMax)) {
 		m.answered(now, s, Silent, 0, nil)
 		return

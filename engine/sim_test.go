@@ -32,7 +32,12 @@ const simBudget = 4 * time.Second
 const (
 	simKeepEnded = time.Hour
 	simPurge     = 4 * time.Hour
+	simLease     = 20 * time.Minute
+	simGrace     = 45 * time.Second
 )
+
+// simLenient is the configuration with a lease, grace, and reassessments that only look.
+const simLenient = 3
 
 const simConfig = `
 appliance: {name: 127.0.0.1, state: state}
@@ -53,7 +58,7 @@ posture:
   remediations: {USB_Block: {usb: block, mode: automatic, message: "Remove it."}}
   requirements: {USB_Block: {os: [windows, linux], conditions: [USB_Check], remediation: USB_Block}}
   policy:
-    - {rule: USB check, requirements: [{name: USB_Block, enforcement: mandatory}]}
+    - {rule: USB check, GRACErequirements: [{name: USB_Block, enforcement: mandatory}]}
 authorization:
   dacls:
     PERMIT_ALL_TRAFFIC: [ENTRIES]
@@ -71,7 +76,8 @@ authorization:
 `
 
 // simConfigs writes the configurations that reloads go between: another ACL with clocks that
-// end sessions, and one by which the unhealthy may come in too.
+// end sessions, one by which the unhealthy may come in too, and one that is lenient: it
+// believes who was healthy a while ago, and gives time to become so again.
 func simConfigs(t testing.TB) (paths []string) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -97,13 +103,18 @@ func simConfigs(t testing.TB) (paths []string) {
 	}
 	write("endpoints.yaml", macs)
 	good := `session.posture == "Compliant"`
-	for i, v := range [][2]string{{`"permit ip any any"`, good}, {`"permit tcp any any"`, good}, {`"permit ip any any"`, "(" + good + ` || session.posture == "NonCompliant")`}} {
-		agent, reassess := "", ""
-		if i == 1 {
+	for i, v := range [][2]string{{`"permit ip any any"`, good}, {`"permit tcp any any"`, good}, {`"permit ip any any"`, "(" + good + ` || session.posture == "NonCompliant")`}, {`"permit ip any any"`, good}} {
+		agent, reassess, grace := "", "", ""
+		switch i {
+		case 1:
 			agent = ", remediation-timer: 1m, remediation-over: disconnect, lost: disconnect"
 			reassess = "{rule: Again, interval: 1m, grace: 20s, action: logoff}"
+		case simLenient:
+			agent = fmt.Sprintf(", lease: %s", simLease)
+			reassess = "{rule: Again, interval: 90s, grace: 20s, action: continue}"
+			grace = fmt.Sprintf("grace: %s, ", simGrace)
 		}
-		text := strings.NewReplacer("ENTRIES", v[0], "GOOD", v[1], "AGENT", agent, "REASSESS", reassess).Replace(simConfig)
+		text := strings.NewReplacer("ENTRIES", v[0], "GOOD", v[1], "AGENT", agent, "REASSESS", reassess, "GRACE", grace).Replace(simConfig)
 		paths = append(paths, write(fmt.Sprintf("sallyport-%d.yaml", i), text))
 	}
 	return paths
@@ -159,7 +170,20 @@ func (w *simWorld) settle() {
 		}
 	}
 	w.run(w.now.Add(12 * time.Minute))
+	for range 60 { // a lease may have ended this very moment
+		if !w.moves() {
+			break
+		}
+		w.run(w.now.Add(time.Second))
+	}
 	w.oracle.final()
+}
+
+// moves says whether a change or a report is under way.
+func (w *simWorld) moves() bool {
+	return w.e != nil && w.e.table.Counts().Changing > 0 || slices.ContainsFunc(w.endpoints, func(p *simEndpoint) bool {
+		return p.agent != nil && p.agent.alive() && p.agent.busy
+	})
 }
 
 // TestSimulation runs seeds that nobody has seen before. A failure prints the one command

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -30,6 +31,7 @@ type simAgent struct {
 	busy    bool // a claim or a report is under way
 	again   bool // what it saw changed meanwhile
 	silent  bool
+	trigger string // of the next report; empty: it was time for one
 	tickets string // the ticket that was tried last
 }
 
@@ -116,10 +118,11 @@ func (a *simAgent) report() {
 		return
 	}
 	a.seq++
-	doc := &report.Report{V: 1, SessionID: string(a.s.id), Seq: a.seq, Nonce: a.nonce, Trigger: report.TriggerPeriodic, Facts: report.Facts{USB: &report.USB{}}}
+	doc := &report.Report{V: 1, SessionID: string(a.s.id), Seq: a.seq, Nonce: a.nonce, Trigger: cmp.Or(a.trigger, report.TriggerPeriodic), Facts: report.Facts{USB: &report.USB{}}}
 	if a.p.stick {
 		doc.Facts.USB.Devices = []report.USBDevice{{Port: "2-1", Ifaces: []string{"08/06/50"}, State: report.USBActive}}
 	}
+	a.trigger = ""
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		a.p.w.failf("%v", err)
@@ -138,10 +141,12 @@ func (a *simAgent) send(doc *report.Report, raw []byte, healthy bool) {
 	sum := sha256.Sum256(raw)
 	ev := &reportEvent{in: step.ReportInput{Report: doc, Hash: sum[:], Key: a.key}, peer: a.s.ip, received: w.appNow(), finished: make(chan struct{})}
 	a.s.facts = append(a.s.facts, healthy)
+	a.s.saw(healthy)
 	w.ask(&simAsk{ev: ev, done: ev.finished,
 		at: func() {
 			if ev.judged.Problem == nil && !ev.judged.Again {
 				a.s.facts = []bool{healthy}
+				a.s.saw(healthy)
 			}
 		},
 		answered: func() { a.told(ev, doc, raw, healthy) },
@@ -190,6 +195,14 @@ func (p *simEndpoint) plug(in bool) {
 	p.stick = in
 	p.w.tracef("e%d: stick %v", p.n, in)
 	if p.agent != nil {
+		p.agent.trigger = report.TriggerEvent
 		p.agent.report()
+	}
+}
+
+// saw notes when a healthy report was sent or judged last: a lease rests on nothing later.
+func (s *simSession) saw(healthy bool) {
+	if healthy {
+		s.healthy = s.nas.w.appNow()
 	}
 }

@@ -44,7 +44,7 @@ var simActs = []simAct{
 	{"silence", 3, func(w *simWorld, o simOp, rng *rand.Rand) { w.silence(o.n, rng) }},
 	{"reauth", 3, func(w *simWorld, o simOp, _ *rand.Rand) { w.operate(o.n, sessions.ChangeReauth) }},
 	{"disconnect", 3, func(w *simWorld, o simOp, _ *rand.Rand) { w.operate(o.n, sessions.ChangeDisconnect) }},
-	{"reload", 3, func(w *simWorld, o simOp, _ *rand.Rand) { w.tracef("reload %d", o.n); w.reload(o.n) }},
+	{"reload", 3, func(w *simWorld, o simOp, _ *rand.Rand) { w.tracef("reload %d", o.n); w.reload(o.n % simLenient) }},
 	{"crash", 7, func(w *simWorld, o simOp, rng *rand.Rand) {
 		w.crash(simCrash(o.n)%simCrashes, []int{0, 0, 0, 100}[rng.IntN(4)], rng)
 	}},
@@ -79,6 +79,7 @@ var simActs = []simAct{
 	}},
 	{"lie", 3, func(w *simWorld, o simOp, rng *rand.Rand) { w.lie(o.n, rng) }},
 	{"replay", 6, func(w *simWorld, o simOp, rng *rand.Rand) { w.replay(rng) }},
+	{"lenient", 4, func(w *simWorld, o simOp, _ *rand.Rand) { w.tracef("reload, lenient"); w.reload(simLenient) }},
 	{"wait", 1, func(w *simWorld, o simOp, rng *rand.Rand) {}},
 }
 

@@ -57,7 +57,8 @@ type simSession struct {
 	forgotten bool // it ended so long ago that the record is gone
 	ackOctets uint64
 	verdict   simVerdict
-	facts     []bool // healthy or not: of the report judged last and of those sent since
+	facts     []bool    // healthy or not: of the report judged last and of those sent since
+	healthy   time.Time // when a report said so last, by its clock
 }
 
 // simRecord is one accounting record that the NAS has made.

@@ -82,9 +82,11 @@ type simWorld struct {
 	// The appliance:
 	configs    []string // paths, by variant
 	variant    int
+	lenient    bool          // simLenient was in force once
 	authorized string        // revision by which every session was authorized last
 	leapt      bool          // the clock was set forward once
 	leaps      time.Duration // and by so much in all
+	backs      time.Duration // and back by so much in all
 	wasSetBack time.Time     // the last time, or zero
 	setBackBy  time.Duration
 	mended     time.Time // when it could write again
@@ -361,7 +363,8 @@ func (w *simWorld) reload(variant int) {
 	if w.e == nil {
 		return
 	}
-	w.variant = variant % len(w.configs)
+	w.variant = variant
+	w.lenient = w.lenient || variant == simLenient
 	next, _, err := loadSnapshot(w.configs[w.variant])
 	if err != nil {
 		w.failf("the configuration: %v", err)
@@ -410,6 +413,7 @@ func (w *simWorld) jump(by time.Duration) {
 	w.leaps += max(0, by)
 	if by < 0 {
 		w.wasSetBack, w.setBackBy = w.now, -by
+		w.backs -= by
 	}
 	for _, x := range w.all { // what comes now is of before what was acknowledged
 		if now := w.appNow(); x.ackAt.After(now) {

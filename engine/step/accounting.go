@@ -158,10 +158,21 @@ func (in *AccountingInput) ofLifeBefore(now time.Time, s *sessions.Session) bool
 }
 
 // anew says whether a Start begins another session than the one of that id which ended. One
-// with the same Acct-Session-Id too is that of the ended session, overtaken by its Stop.
+// with the same Acct-Session-Id too is that of the ended session, overtaken by its Stop. So
+// is one that tells the number of a session that logged in and ended before any record of
+// it came, for as long as the NAS may go on sending its lost Start: another session would
+// have logged in.
 func (in *AccountingInput) anew(old *sessions.Session) bool {
-	return !old.Live() && in.Kind == AcctStart && in.AcctSessionID != old.AcctSessionID && in.At.After(old.Ended)
+	over := old.Ended
+	if old.Authenticated && old.AcctSessionID == "" && old.Accounting.LastEvent.IsZero() {
+		over = over.Add(startTrails)
+	}
+	return !old.Live() && in.Kind == AcctStart && in.AcctSessionID != old.AcctSessionID && in.At.After(over)
 }
+
+// startTrails is how long a NAS may send a Start that nobody acknowledges, without telling
+// in it how old it is.
+const startTrails = time.Minute
 
 // Renumbered says whether a record that names its session by the NAS's number alone is of
 // another one than the session that ended and had that number: it began later. NASes count

@@ -109,6 +109,31 @@ func TestTheLifeBeforeCountsNothing(t *testing.T) {
 	}
 }
 
+// TestAStartAfterTheDisconnect: a session that was disconnected before its Start came does
+// not live again by it; one that begins later does.
+func TestAStartAfterTheDisconnect(t *testing.T) {
+	login := asa()
+	login.AcctSessionID = ""
+	for _, c := range []struct {
+		after time.Duration
+		known bool // a record had come before
+		anew  bool
+	}{{time.Millisecond, false, false}, {59 * time.Second, false, false}, {61 * time.Second, false, true}, {time.Second, true, true}} {
+		old := &sessions.Session{ID: login.ID, NAS: "asa", Authenticated: true, Started: at(0)}
+		if c.known {
+			old, _ = Accounting(at(time.Second), old, &AccountingInput{Attributes: asa(), Kind: AcctStart, At: at(time.Second)})
+		}
+		ended := End(at(time.Minute), at(time.Minute), old, "disconnected")
+		start := AccountingInput{Attributes: asa(), Kind: AcctStart, At: at(time.Minute + c.after)}
+		if c.known {
+			start.AcctSessionID = "63815AB0"
+		}
+		if s, _ := Accounting(start.At, ended, &start); s.Live() != c.anew || s.AcctSessionID != start.AcctSessionID {
+			t.Errorf("%s after the end, known %v: live %v, number %s", c.after, c.known, s.Live(), s.AcctSessionID)
+		}
+	}
+}
+
 // TestAStartThatItsStopOvertook begins no session, however late it comes; a Start with
 // another number does.
 func TestAStartThatItsStopOvertook(t *testing.T) {
