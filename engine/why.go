@@ -27,6 +27,7 @@ type explained struct {
 	Revision    string            `json:"config_revision"`
 	Explanation authz.Explanation `json:"explanation"`
 	Why         policy.Why        `json:"why"`
+	Text        string            `json:"text"` // the whole of it in words
 }
 
 // Explain says why a session stands where it does, why not where it stood before, and what
@@ -41,7 +42,7 @@ func (o operator) Explain(ctx context.Context, request json.RawMessage) (console
 		return nil, errUnknown
 	}
 	w := o.e.why(ctx, s)
-	return explained{o.e.viewWhole(s), w.Revision, w.Authorization, w}, nil
+	return explained{o.e.viewWhole(s), w.Revision, w.Authorization, w, w.Text()}, nil
 }
 
 // why explains a session by the configuration in force. The facts are those of its last

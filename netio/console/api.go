@@ -187,7 +187,7 @@ func (h *handler) getShadow(w http.ResponseWriter, r *http.Request) error {
 	}
 	row, ok := h.source.Shadow()
 	if !ok {
-		return &report.Problem{Status: http.StatusNotFound, Code: "no-shadow", Detail: "no configuration is tried in the shadow: see shadow.file"}
+		return noShadow()
 	}
 	return writeRow(w, row)
 }
@@ -266,4 +266,8 @@ func (h *handler) postTest(w http.ResponseWriter, r *http.Request) error {
 	err := h.operator.TestNAS(r.Context(), nas, out.row)
 	h.log.Info("console: operator", "verb", "test", "what", nas, "by", Caller(r.Context()), "error", err)
 	return out.end(err)
+}
+
+func noShadow() error {
+	return &report.Problem{Status: http.StatusNotFound, Code: "no-shadow", Detail: "no configuration is tried in the shadow: see shadow.file"}
 }

@@ -56,11 +56,15 @@ func TestPagesShowTheirRows(t *testing.T) {
 	s, _ := openConsole(t, f)
 	for path, want := range map[string][]string{
 		"/": {"CoA acknowledged", "00:0c:29:c9:d9:37", "Misconfigured Supplicants", `data-count="radius_drops">6<`, "&lt;img src=x onerror=alert(1)&gt;",
-			"/reports/detail?decision_id=01535d1a-0000002a", "4×", "wrong password", "posture-1.example.com"},
-		"/?identity=nobody":                             {"No row matches this filter"},
-		"/sessions":                                     {"PermitAccess", "under way", "&lt;script&gt;alert(1)&lt;/script&gt;", "10.10.10.10"},
-		"/sessions?posture_status=compliant":            {"10.10.10.10"},
-		"/sessions/0a3042ca0001d00056e2dce3":            {"#ACSACL#", "18.0 KiB", "7m22s", "Authentication succeeded", "push PermitAccess"},
+			"/reports/detail?decision_id=01535d1a-0000002a", "4×", "/livelog/folded/7", "wrong password", "state/day.jsonl", "12 events", "5 dropped", `href="/shadow"`, "posture-1.example.com"},
+		"/?identity=nobody":                  {"No row matches this filter"},
+		"/sessions":                          {"PermitAccess", "under way", "&lt;script&gt;alert(1)&lt;/script&gt;", "10.10.10.10"},
+		"/sessions?posture_status=compliant": {"10.10.10.10"},
+		"/sessions/0a3042ca0001d00056e2dce3": {"#ACSACL#", "18.0 KiB", "7m22s", "Authentication succeeded", "push PermitAccess", "1 sent, confirmed",
+			"because of &lt;b&gt;explain", "the agent is lost", "report_by", "sent CoA-Request 4", "subscriber:command=&lt;b&gt;"},
+		"/sessions/0a3042ca0001e00056e2dd10":            {"in grace", "NonCompliant", "temporal", "in-use", "WIN7-PC"},
+		"/livelog/folded/7":                             {"Repeated failures", "wrong password", "&lt;img src=x onerror=alert(1)&gt;"},
+		"/shadow":                                       {"77aa01", "5e0c1f", "&lt;i&gt;New", "DenyAccess", "/sessions/0a3042ca0001d00056e2dce3"},
 		"/reports/condition?since=1m":                   {"No posture report was judged in this period"},
 		"/reports/condition?since=36500d":               {"USB_Check", "Windows 7 USB check", "Passed"},
 		"/reports/endpoint?since=36500d":                {"sallyport-agent 0.1", "details"},
@@ -78,7 +82,7 @@ func TestPagesShowTheirRows(t *testing.T) {
 				t.Errorf("%s: %q is not in the page", path, w)
 			}
 		}
-		for _, never := range []string{"<script>alert", "<img src=x", "<b>Blade", " style=", "onclick", "http://", "ZgotmplZ"} {
+		for _, never := range []string{"<script>alert", "<img src=x", "<b>Blade", "<b>explain", "<i>New", " style=", "onclick", "http://", "ZgotmplZ"} {
 			if strings.Contains(body, never) && !strings.HasPrefix(path, "/static") {
 				t.Errorf("%s: %q is in the page", path, never)
 			}
@@ -92,7 +96,7 @@ func TestPagesShowTheirRows(t *testing.T) {
 func TestNotThere(t *testing.T) {
 	s, _ := openConsole(t, newFake())
 	for path, want := range map[string]int{
-		"/nothing": 404, "/sessions/unknown": 404, "/reports/other": 404, "/static/..%2fconsole.go": 404, "/static/other.css": 404,
+		"/nothing": 404, "/sessions/unknown": 404, "/reports/other": 404, "/static/..%2fconsole.go": 404, "/static/other.css": 404, "/livelog/folded/8": 404,
 		"/api/v1/nothing": 404, "/api/v1/sessions/unknown": 404, "/api/v1/reports/other": 404, "/api/v1/livelog/folded/8": 404, "/api/v1/reload": 404,
 		"/?colour=red": 400, "/?limit=501": 400, "/?limit=x": 400, "/sessions?identity=a&identity=b": 400,
 		"/api/v1/sessions?indentity=cisco": 400, "/api/v1/reports/condition?since=yesterday": 400, "/api/v1/livelog?limit=10001": 400,

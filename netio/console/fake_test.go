@@ -35,11 +35,14 @@ func newFake() *fake {
 			"authenticated": true, "calling_station_id": "10.229.16.34", "acct_session_id": "9F5CC5C0", "version": 7, "epoch": 2,
 			"posture":       object{"status": "Compliant", "since": storyStart.Add(8 * time.Minute), "assurance": "ticket", "agent": "sallyport-agent 0.1", "decision_id": "01535d1a-0000002a"},
 			"authorization": object{"profile": "PermitAccess", "rule": "Compliant_Devices_Access", "text": "ACS:CiscoSecure-Defined-ACL=#ACSACL#-IP-PERMIT_ALL_TRAFFIC-57f6b0d3"},
-			"last_change":   object{"kind": "push", "profile": "PermitAccess", "outcome": "ack", "attempts": 1, "at": storyStart.Add(8*time.Minute + time.Second)},
+			"last_change":   object{"kind": "push", "profile": "PermitAccess", "outcome": "ack", "confirmation": "confirmed", "attempts": 1, "at": storyStart.Add(8*time.Minute + time.Second)},
+			"next":          []object{{"at": storyStart.Add(23 * time.Minute), "clock": "report_by", "then": "the agent is lost: the endpoint becomes Pending"}},
+			"timeline":      []object{{"at": storyStart.Add(8 * time.Minute), "change": 1, "what": "sent CoA-Request 4", "attributes": []string{"Cisco-AVPair = subscriber:command=<b>"}}},
 			"accounting":    object{"session_time": 442, "in_octets": 18408, "out_octets": 14696},
 			"started":       storyStart, "last_seen": storyStart.Add(9 * time.Minute)},
 		{"session_id": "0a3042ca0001e00056e2dd10", "state": "live", "identity": "<script>alert(1)</script>", "endpoint_id": "00:0c:29:aa:bb:cc", "network_device": "BSNS-ASA5515-11",
-			"ip_address": "10.10.10.11", "posture": object{"status": "NonCompliant", "failed": []string{"USB_Check"}}, "version": 3,
+			"ip_address": "10.10.10.11", "version": 3, "hostname": "WIN7-PC",
+			"posture":       object{"status": "Compliant", "judged": "NonCompliant", "in_grace": true, "agent_kind": "temporal", "failed": []string{"USB_Check"}, "facts": object{"usb_storage": "in-use"}},
 			"authorization": object{"profile": "Posture_Redirect", "rule": "Posture_Unknown"}, "change": object{"kind": "push", "profile": "Posture_Redirect", "reason": "posture NonCompliant"},
 			"started": storyStart, "last_seen": storyStart.Add(8 * time.Minute)},
 	}
@@ -47,7 +50,7 @@ func newFake() *fake {
 		"authentication_policy": "internal", "authorization_policy": "Posture_Unknown", "authorization_profile": "Posture_Redirect", "network_device": "BSNS-ASA5515-11",
 		"posture_status": "Pending", "server": "posture-1", "session_id": "0a3042ca0001d00056e2dce3", "elapsed": 0.0004})
 	f.add(object{"kind": "authentication", "status": "fail", "details": "Authentication failed", "reason": "wrong password", "identity": "<img src=x onerror=alert(1)>",
-		"endpoint_id": "00:0c:29:aa:bb:cc", "network_device": "BSNS-ASA5515-11", "server": "posture-1", "repeat_count": 4})
+		"endpoint_id": "00:0c:29:aa:bb:cc", "network_device": "BSNS-ASA5515-11", "server": "posture-1", "repeat_count": 4, "fold_id": "7"})
 	f.add(object{"kind": "posture", "status": "pass", "details": "Received a posture report from an endpoint", "identity": "cisco", "endpoint_id": "00:0c:29:c9:d9:37",
 		"authorization_policy": "Compliant_Devices_Access", "authorization_profile": "PermitAccess", "ip_address": "10.10.10.10", "network_device": "BSNS-ASA5515-11",
 		"posture_status": "Compliant", "server": "posture-1", "session_id": "0a3042ca0001d00056e2dce3", "decision_id": "01535d1a-0000002a"})
@@ -74,6 +77,7 @@ func (f *fake) add(row object) {
 
 func (f *fake) Status() Row {
 	return object{"appliance": "posture-1.example.com", "version": "0.1", "config_revision": "5e0c1f", "sessions_live": 2, "coa_open": 1, "journal": "ok",
+		"recording": object{"file": "state/day.jsonl", "events": 12, "octets": 2048, "dropped": 5}, "shadow": object{"events": 3},
 		"posture": map[string]int{"Compliant": 1, "NonCompliant": 1}}
 }
 
@@ -180,7 +184,7 @@ func (f *fake) verb(ctx context.Context, what string) (Row, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.verbs = append(f.verbs, what+" by "+Caller(ctx))
-	return object{"done": what}, f.fail
+	return object{"done": what, "text": "because of <b>" + what + "</b>"}, f.fail
 }
 
 func (f *fake) Reauthenticate(ctx context.Context, id string) (Row, error) {
@@ -213,7 +217,9 @@ func (f *fake) Folded(_ context.Context, id string, emit func(Row) error) error 
 func (f *fake) Shadow() (Row, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return object{"decisions": 3}, f.fail == nil
+	return object{"decisions": 3, "from": "5e0c1f", "to": "77aa01", "events": 3, "changed": 2, "changed_sessions": 1, "groups": []object{{"decisions": 2, "sessions": 1,
+		"before": object{"rule": "Compliant_Devices_Access", "profile": "PermitAccess", "posture": "Compliant"}, "after": object{"rule": "<i>New", "profile": "DenyAccess", "posture": "Compliant"},
+		"example": "0a3042ca0001d00056e2dce3"}}}, f.fail == nil
 }
 
 func (f *fake) Reload(ctx context.Context, request json.RawMessage) (Row, error) {

@@ -58,6 +58,7 @@ func (h *handler) pageRoutes(mux *http.ServeMux) {
 		"GET /sessions":       h.pageSessions,
 		"GET /sessions/{id}":  h.pageSession,
 		"GET /reports/{kind}": h.pageReport,
+		"GET /shadow":         h.pageShadow,
 		"GET /static/{file}":  h.staticFile,
 		"GET /favicon.ico":    h.favicon,
 		"/":                   noSuchThing,
@@ -65,6 +66,8 @@ func (h *handler) pageRoutes(mux *http.ServeMux) {
 		"GET /reports/{$}":    redirect("/reports/endpoint"),
 		"GET /sessions/{$}":   redirect("/sessions"),
 		"GET /livelog":        redirect("/"),
+
+		"GET /livelog/folded/{id}": h.pageFolded,
 	} {
 		mux.Handle(pattern, h.pageProblems(a))
 	}
@@ -250,39 +253,6 @@ func (h *handler) pageSessions(w http.ResponseWriter, r *http.Request) error {
 	slices.SortFunc(rows, func(a, b sessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
 	page.Rows, page.Cut, page.JSON = rows, cut, "/api/v1/sessions?"+page.Query.Encode()
 	return h.views.show(w, http.StatusOK, "sessions", page)
-}
-
-// sessionPage is a session and what the live log has of it.
-type sessionPage struct {
-	sessionRow
-	Log []logRow
-}
-
-func (h *handler) pageSession(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	row, ok := h.source.Session(id)
-	if !ok {
-		return unknownSession(id)
-	}
-	var s sessionPage
-	if err := convert(row, &s.sessionRow); err != nil {
-		return err
-	}
-	f := Filter{Fields: Fields{SessionID: s.SessionID}}
-	err := h.source.LiveLog(r.Context(), 0, 50, false, &f, func(_ uint64, row Row) error {
-		l, err := rowOf[logRow](row)
-		if l.Missed == 0 {
-			s.Log = append(s.Log, l)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	slices.Reverse(s.Log)
-	page := h.frame("session", "Session "+s.SessionID, Filter{}, nil)
-	page.Rows, page.JSON = s, "/api/v1/sessions/"+url.PathEscape(id)
-	return h.views.show(w, http.StatusOK, "session", page)
 }
 
 var reportTitles = map[string]string{ReportCondition: "Posture assessment by condition",

@@ -16,6 +16,41 @@ type statusRow struct {
 	OpenCoA   int            `json:"coa_open"`
 	Posture   map[string]int `json:"posture"`
 	Journal   string         `json:"journal"`
+	Recording *recordingRow  `json:"recording"`
+	Shadow    *shadowRow     `json:"shadow"`
+}
+
+type recordingRow struct {
+	File    string `json:"file"`
+	Octets  uint64 `json:"octets"`
+	Events  uint64 `json:"events"`
+	Dropped uint64 `json:"dropped"`
+	Fault   string `json:"fault"`
+}
+
+type shadowRow struct {
+	From     string       `json:"from"`
+	To       string       `json:"to"`
+	Events   int          `json:"events"`
+	Changed  int          `json:"changed"`
+	Sessions int          `json:"changed_sessions"`
+	Dropped  uint64       `json:"dropped"`
+	Groups   []shadowPart `json:"groups"`
+}
+
+type shadowPart struct {
+	Before   outcomeRow `json:"before"`
+	After    outcomeRow `json:"after"`
+	Count    int        `json:"decisions"`
+	Sessions int        `json:"sessions"`
+	First    time.Time  `json:"first"`
+	Example  string     `json:"example"`
+}
+
+type outcomeRow struct {
+	Rule    string `json:"rule"`
+	Profile string `json:"profile"`
+	Posture string `json:"posture"`
 }
 
 type countersRow struct {
@@ -54,6 +89,7 @@ type logRow struct {
 	Elapsed              float64   `json:"elapsed"`
 	Sent                 string    `json:"sent"`
 	Answered             string    `json:"answered"`
+	FoldID               string    `json:"fold_id"`
 }
 
 type sessionRow struct {
@@ -81,24 +117,62 @@ type sessionRow struct {
 	LastSeen         time.Time `json:"last_seen"`
 	Ended            time.Time `json:"ended"`
 	EndCause         string    `json:"end_cause"`
+	Hostname         string    `json:"hostname"`
+	Domain           string    `json:"domain"`
+	OSVersion        string    `json:"os_version"`
 	Posture          struct {
 		Status     string    `json:"status"`
+		Judged     string    `json:"judged"`
+		InGrace    bool      `json:"in_grace"`
+		Continued  bool      `json:"continued"`
+		Logoff     bool      `json:"logoff"`
 		Since      time.Time `json:"since"`
 		Assurance  string    `json:"assurance"`
 		Agent      string    `json:"agent"`
+		AgentKind  string    `json:"agent_kind"`
 		ReportAt   time.Time `json:"report_at"`
 		ValidUntil time.Time `json:"valid_until"`
 		Failed     []string  `json:"failed"`
+		Facts      factsRow  `json:"facts"`
 		DecisionID string    `json:"decision_id"`
 	} `json:"posture"`
 	Authorization struct {
 		Profile string `json:"profile"`
 		Rule    string `json:"rule"`
 		Text    string `json:"text"`
+		Doubt   bool   `json:"doubt"`
 	} `json:"authorization"`
 	Change     *changeRow     `json:"change"`
 	LastChange *settledRow    `json:"last_change"`
 	Accounting *accountingRow `json:"accounting"`
+	Next       []nextRow      `json:"next"`
+	Timeline   []stepRow      `json:"timeline"`
+}
+
+type factsRow struct {
+	Storage     string `json:"usb_storage"`
+	Firewall    string `json:"firewall"`
+	AntiMalware string `json:"antimalware"`
+	Encryption  string `json:"encryption"`
+	Updates     string `json:"updates"`
+}
+
+type nextRow struct {
+	At   time.Time `json:"at"`
+	Name string    `json:"clock"`
+	Then string    `json:"then"`
+}
+
+type stepRow struct {
+	At         time.Time `json:"at"`
+	Serial     uint64    `json:"change"`
+	What       string    `json:"what"`
+	Attributes []string  `json:"attributes"`
+}
+
+// whyRow is the part of an explanation that a page shows.
+type whyRow struct {
+	Text string `json:"text"`
 }
 
 type changeRow struct {
@@ -115,6 +189,8 @@ type settledRow struct {
 	Cause    string    `json:"error_cause"`
 	Attempts uint32    `json:"attempts"`
 	At       time.Time `json:"at"`
+
+	Confirmation string `json:"confirmation"`
 }
 
 type accountingRow struct {

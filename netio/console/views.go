@@ -20,7 +20,7 @@ var static embed.FS
 // views are the templates, each page with the common frame.
 type views struct{ pages map[string]*template.Template }
 
-var pageNames = []string{"livelog", "sessions", "session", "condition", "endpoint", "detail", "problem"}
+var pageNames = []string{"livelog", "sessions", "session", "condition", "endpoint", "detail", "folded", "shadow", "problem"}
 
 func newViews() (*views, error) {
 	common, err := template.New("").Funcs(functions).ParseFS(templates, "templates/frame.html", "templates/parts.html")
