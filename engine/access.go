@@ -221,7 +221,7 @@ func (ev *loginEvent) step(c *core, now time.Time) {
 	if ev.over = ev.q.again && (old == nil || !old.Live()); ev.over {
 		return // the NAS has its answer or has given up; nothing begins by a copy
 	}
-	ev.number = c.e.decision()
+	ev.number, ev.in.Again = c.e.decision(), ev.q.again
 	switch {
 	case conflict:
 		ev.refused = errOtherNAS

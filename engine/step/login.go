@@ -14,14 +14,16 @@ type LoginInput struct {
 	Groups []string
 	Method string       // pap, mab, authorize-only
 	Last   posture.Last // of the same endpoint and user, from an earlier session
+	Again  bool         // it was answered before: the NAS may go by that answer and not by this
 }
 
 // Login decides what an authenticated endpoint may do. The record returned is nil when
 // the profile rejects: a login that failed makes no session and changes none.
 //
 // The answer itself carries the grant, so a change under way to the same grant has lost
-// its point. One to another grant may still reach the NAS after the answer: then the
-// grant of the answer is sent as a change of its own, and has the last word.
+// its point, unless the request was answered before. One to another grant may still reach
+// the NAS after the answer: then the grant of the answer is sent as a change of its own, and
+// has the last word.
 func Login(now time.Time, old *sessions.Session, in *LoginInput, r *Rules) (*sessions.Session, authz.Decision) {
 	return LoginInto(&sessions.Session{}, now, old, in, r)
 }
@@ -37,7 +39,7 @@ func LoginInto(next *sessions.Session, now time.Time, old *sessions.Session, in 
 		return nil, d
 	}
 	next.Grant, next.Doubt = grantOf(&d), false
-	supersede(now, old, next)
+	supersede(now, old, next, in.Again)
 	goesOn := old != nil && old.Started.Equal(next.Started)
 	if d.Profile.Redirect != nil && !(goesOn && sameRedirect(now, old, next, r)) {
 		newTicket(now, next)
@@ -72,7 +74,10 @@ func sameRedirect(now time.Time, old, next *sessions.Session, r *Rules) bool {
 // is retransmitted for 30 s at most (MRD of RFC 5080 section 2.2.1).
 const stillFlying = 30 * time.Second
 
-func supersede(now time.Time, old, next *sessions.Session) {
+func supersede(now time.Time, old, next *sessions.Session, again bool) {
+	if c := next.Change; again && c != nil && c.Grant.Profile == next.Grant.Profile && c.Grant.Digest == next.Grant.Digest {
+		return
+	}
 	next.Change = nil
 	if old == nil {
 		return

@@ -159,3 +159,26 @@ func TestWhatAnAcknowledgementEnds(t *testing.T) {
 		t.Error("late news changed the record")
 	}
 }
+
+// TestACopyOfALoginCancelsNothing: the answer to a request that was answered before may go
+// where nobody waits for it, so the change to the same grant still has to be told.
+func TestACopyOfALoginCancelsNothing(t *testing.T) {
+	r := rules(t)
+	s := login(t, r, at(0), nil)
+	in := &LoginInput{Attributes: asa(), Groups: s.Groups, Method: s.Method}
+	changing := *s
+	changing.Changes++
+	changing.Change = &sessions.Change{Kind: sessions.ChangePush, Serial: changing.Changes, Made: at(time.Second), Grant: s.Grant}
+	for _, again := range []bool{false, true} {
+		in.Again = again
+		next, _ := Login(at(2*time.Second), &changing, in, r)
+		if open := next.Change != nil; open != again || open && next.Change.Serial != changing.Change.Serial {
+			t.Errorf("again %v: %+v, %+v", again, next.Change, next.Settled)
+		}
+	}
+	other := changing
+	other.Change = &sessions.Change{Kind: sessions.ChangePush, Serial: 7, Made: at(time.Second), Grant: sessions.Grant{Profile: "Other"}}
+	if next, _ := Login(at(2*time.Second), &other, in, r); next.Change == nil || next.Change.Grant != s.Grant || next.Settled.Serial != 7 {
+		t.Errorf("a change to another grant: %+v, %+v", next.Change, next.Settled)
+	}
+}
