@@ -125,25 +125,30 @@ func (ev *accountingEvent) step(c *core, now time.Time) {
 		if c.flaws.countsTwice && old != nil {
 			ev.in.InOctets += old.Accounting.InOctets
 		}
+		misled := false
 		if ev.in.Kind == step.AcctStart && !numbered {
-			ev.replaced = c.replaced(now, &ev.in)
+			ev.replaced, misled = c.replaced(now, &ev.in)
 		}
 		ev.next, ev.what = step.AccountingInto(&f.next, now, old, &ev.in)
+		if misled {
+			step.TellAgain(now, ev.next)
+		}
 		c.lend(old, ev.next)
 	}
 }
 
 // replaced ends the session that had the number which its NAS now gives to another: the
-// NAS lost its memory and did not say so. Changes of the old one would reach the new one.
-func (c *core) replaced(now time.Time, in *step.AccountingInput) *sessions.Session {
+// NAS lost its memory and did not say so. Changes of the old one would reach the new one;
+// misled says that one may have.
+func (c *core) replaced(now time.Time, in *step.AccountingInput) (ended *sessions.Session, misled bool) {
 	other := c.byAcctSessionID(in.NASAddress, in.AcctSessionID, c.frame())
 	if other == nil || other.ID == in.ID || !step.Replaced(now, other, in) {
-		return nil
+		return nil, false
 	}
 	old := c.get(other.ID)
 	next := step.End(now, in.At, old, "the NAS gave its Acct-Session-Id to another session")
 	c.put(old, next)
-	return next
+	return next, step.Flying(now, old)
 }
 
 func (ev *accountingEvent) done(c *core, err error) {

@@ -182,3 +182,33 @@ func TestACopyOfALoginCancelsNothing(t *testing.T) {
 		t.Errorf("a change to another grant: %+v, %+v", next.Change, next.Settled)
 	}
 }
+
+// TestTellAgain: whoever got the number of a session that had a change on its way is told
+// its own grant, unless it is being told anyway.
+func TestTellAgain(t *testing.T) {
+	old := &sessions.Session{Started: at(0)}
+	if Flying(at(time.Minute), old) {
+		t.Error("nothing was ever sent")
+	}
+	old.Settled = sessions.Settled{Serial: 1, At: at(time.Minute)}
+	if !Flying(at(time.Minute+29*time.Second), old) || Flying(at(time.Minute+31*time.Second), old) {
+		t.Error("a request is sent for 30 s")
+	}
+	old.Change = &sessions.Change{Serial: 2}
+	if !Flying(at(time.Hour), old) {
+		t.Error("a change is open")
+	}
+	s := login(t, rules(t), at(0), nil)
+	TellAgain(at(time.Second), s)
+	if s.Change == nil || s.Change.Grant != s.Grant || s.Change.Kind != sessions.ChangePush {
+		t.Fatalf("%+v", s.Change)
+	}
+	serial := s.Change.Serial
+	if TellAgain(at(2*time.Second), s); s.Change.Serial != serial {
+		t.Error("told twice")
+	}
+	metered := &sessions.Session{Started: at(0)}
+	if TellAgain(at(0), metered); metered.Change != nil {
+		t.Error("a session that was not authenticated here has no grant")
+	}
+}

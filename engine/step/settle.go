@@ -76,6 +76,21 @@ func OnceMore(now time.Time, old *sessions.Session, serial uint64) *sessions.Ses
 	return next
 }
 
+// Flying says whether a change of a session may be on its way to the NAS, or have been a
+// moment ago.
+func Flying(now time.Time, s *sessions.Session) bool {
+	return s.Change != nil || s.Settled.Serial != 0 && now.Sub(s.Settled.At) < stillFlying
+}
+
+// TellAgain has a session's grant sent, since a change that was meant for the session that
+// had its number before may have reached it. A change that is open does as well. s is the
+// caller's.
+func TellAgain(now time.Time, s *sessions.Session) {
+	if s.Live() && s.Authenticated && s.Change == nil {
+		setChange(now, s, sessions.ChangePush, s.Grant, "a change to the session that had its number before may have reached it")
+	}
+}
+
 // Confirm writes down whether the NAS showed that it carried out what it acknowledged.
 // Of a change that is not the session's last one it is late news.
 func Confirm(now time.Time, old *sessions.Session, serial uint64, confirmed bool) *sessions.Session {
