@@ -18,6 +18,15 @@ import (
 // False when there is no room: the next tick tries again.
 func (c *core) sendChange(now time.Time, s *sessions.Session) bool {
 	e := c.e
+	if c.orphan(s) {
+		ev := &orphanEvent{id: keep(s.ID)}
+		if !c.push(ev) {
+			c.unsent[ev.id] = struct{}{}
+			return false
+		}
+		delete(c.unsent, ev.id)
+		return true
+	}
 	change, err := e.change(s)
 	if err != nil {
 		delete(c.unsent, s.ID)

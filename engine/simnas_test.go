@@ -91,11 +91,10 @@ func newSimNAS(w *simWorld, kind simKind, number int) *simNAS {
 // request begins a request with an identifier of its own.
 func (n *simNAS) request(code radius.Code) (radius.Builder, netip.AddrPort) {
 	n.sent++
-	room := make([]byte, 0, radius.PacketMax)
-	b := radius.Begin(room, code, byte(n.sent))
+	b := radius.Begin(nil, code, byte(n.sent))
 	if code == radius.AccessRequest { // ids are made of it, and a seed is a seed
 		sum := sha256.Sum256(fmt.Append(nil, n.w.seed, n.name, n.boots, n.sent))
-		copy(room[4:20:20], sum[:])
+		b.SetAuthenticator(radius.Authenticator(sum[:]))
 	}
 	return b, netip.AddrPortFrom(n.addr, uint16(20000+n.sent/256%20000))
 }
