@@ -95,10 +95,12 @@ func (o *simOracle) lookLive(s *sessions.Session, x *simSession) {
 		w.failf("pending: %s is overdue since %s at %s: %+v", s.ID, at, now, s)
 	}
 	p := &s.Posture
-	if p.Status == sessions.Pending && p.ValidUntil.IsZero() && now.Sub(p.Since) < rules.PendingAlarm-time.Minute && now.After(p.Since) && w.skew == 0 {
+	// What changed later than now was by a clock that was set back since: its alarm is over.
+	alarmed := s.Changed.After(now) || now.Sub(p.Since) >= rules.PendingAlarm-time.Minute
+	if p.Status == sessions.Pending && p.ValidUntil.IsZero() && !alarmed && now.After(p.Since) && w.skew == 0 {
 		w.failf("pending: %s has no timer: %+v", s.ID, s)
 	}
-	if p.Status == sessions.Pending && p.PendingBy.IsZero() && now.After(p.Since) && now.Sub(p.Since) < rules.PendingAlarm-time.Minute && w.skew == 0 || !p.ValidUntil.Equal(p.First()) {
+	if p.Status == sessions.Pending && p.PendingBy.IsZero() && now.After(p.Since) && !alarmed && w.skew == 0 || !p.ValidUntil.Equal(p.First()) {
 		w.failf("pending: the clocks of %s do not agree: %+v", s.ID, p)
 	}
 	if x == nil {
