@@ -40,8 +40,9 @@ const (
 
 // sameEvent is how far apart in time the copies of one record may seem to have happened. A
 // NAS sends a record again for 30 s (MRD of RFC 5080 section 2.2.1) without correcting its
-// Acct-Delay-Time, and no NAS that lost its memory begins sessions that soon.
-const sameEvent = 30 * time.Second
+// Acct-Delay-Time, which has whole seconds, and the last copy is on its way for a while. No
+// NAS that lost its memory begins sessions that soon.
+const sameEvent = 33 * time.Second
 
 // Accounting writes a record into the totals. The totals only grow, times only move
 // towards the truth, and an ended session stays ended: in whatever order the records of a

@@ -149,7 +149,7 @@ func TestAStartThatItsStopOvertook(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration
 		anew  bool
-	}{{time.Second, false}, {29 * time.Second, false}, {31 * time.Second, true}} {
+	}{{time.Second, false}, {32 * time.Second, false}, {34 * time.Second, true}} {
 		start.At = ended.Ended.Add(c.after)
 		if got := Renumbered(ended, &start); got != c.anew {
 			t.Errorf("a NAS without names, %s after the end: %v", c.after, got)
