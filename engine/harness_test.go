@@ -281,7 +281,7 @@ var peer = netip.MustParseAddrPort("127.0.0.1:50000")
 func (r *rig) claim(id, ticket string) (*report.Claimed, error) {
 	return r.e.Posture().Claim(context.Background(), peer, &report.Claim{
 		V: 1, SessionID: id, Ticket: ticket, Agent: report.Agent{Name: "agent", Version: "1"}, System: report.System{OS: "linux"},
-	}, r.spki())
+	}, r.spki(), nil)
 }
 
 func (r *rig) report(id string, seq uint64, nonce, state string) (*report.Verdict, error) {

@@ -98,6 +98,15 @@ func (a *PostureAPI) Key(sessionID string) ([]byte, bool) {
 	return s.Posture.Binding.Key, true
 }
 
+// Proof is what a certificate for the bound key of a session may say of its endpoint.
+func (a *PostureAPI) Proof(sessionID string, peer netip.AddrPort) (report.Proof, bool) {
+	s := a.e.session(sessionID)
+	if s == nil {
+		return report.Proof{}, false
+	}
+	return step.Prove(s, peer.Addr())
+}
+
 // Policy returns a posture policy document by its ETag.
 func (a *PostureAPI) Policy(etag string) ([]byte, bool) { return a.e.policyDocument(etag) }
 
@@ -141,8 +150,8 @@ func (e *Engine) ask(ctx context.Context, ev event, done <-chan struct{}) error 
 }
 
 // Claim binds a device key to a session.
-func (a *PostureAPI) Claim(ctx context.Context, peer netip.AddrPort, c *report.Claim, spki []byte) (*report.Claimed, error) {
-	ev := &claimEvent{claim: c, peer: peer.Addr().Unmap(), key: spki, finished: make(chan struct{})}
+func (a *PostureAPI) Claim(ctx context.Context, peer netip.AddrPort, c *report.Claim, spki []byte, d *report.Device) (*report.Claimed, error) {
+	ev := &claimEvent{claim: c, peer: peer.Addr().Unmap(), key: spki, device: d, finished: make(chan struct{})}
 	if err := a.e.ask(ctx, ev, ev.finished); err != nil {
 		return nil, err
 	}
@@ -156,6 +165,7 @@ type claimEvent struct {
 	claim    *report.Claim
 	peer     netip.Addr
 	key      []byte
+	device   *report.Device
 	next     *sessions.Session
 	claimed  *report.Claimed
 	problem  *report.Problem
@@ -169,7 +179,7 @@ func (ev *claimEvent) step(c *core, now time.Time) {
 		return
 	}
 	snap := c.e.snapshot()
-	in := &step.ClaimInput{Claim: ev.claim, Peer: ev.peer, Key: ev.key, Nonce: c.nonce()}
+	in := &step.ClaimInput{Claim: ev.claim, Peer: ev.peer, Key: ev.key, Device: ev.device, Nonce: c.nonce()}
 	in.TicketSerial = c.e.tickets.open(old, ev.claim.Ticket)
 	ev.next, ev.problem = step.Claim(now, old, in, &snap.Rules)
 	if ev.problem != nil {

@@ -68,22 +68,34 @@ type Assurance uint8
 // The strengths: nothing bound; the connection's address and a claimed MAC agree with
 // what the NAS said; the single-use ticket of the redirect was redeemed; it was redeemed
 // from another address than the NAS says the endpoint has, which a translator between
-// does, and somebody who hands his own ticket to another's agent.
+// does, and somebody who hands his own ticket to another's agent; the key was certified in an
+// earlier session of the same endpoint.
 const (
 	Unbound Assurance = iota
 	AddressMAC
 	Ticket
 	TicketElsewhere
+	Key
 	assurances
 )
 
-var assuranceNames = [assurances]string{"none", "address-mac", "ticket", "ticket-elsewhere"}
+var assuranceNames = [assurances]string{"none", "address-mac", "ticket", "ticket-elsewhere", "key"}
 
-var assuranceRanks = [assurances]uint8{Unbound: 0, TicketElsewhere: 1, AddressMAC: 2, Ticket: 3}
+var assuranceRanks = [assurances]uint8{Unbound: 0, TicketElsewhere: 1, AddressMAC: 2, Ticket: 3, Key: 4}
 
 // AssuranceNames lists every strength, for messages and type checks; the place of a name
 // is its number.
 func AssuranceNames() []string { return assuranceNames[:] }
+
+// ParseAssurance reads a name that String made.
+func ParseAssurance(name string) (Assurance, bool) {
+	for i, n := range assuranceNames {
+		if n == name {
+			return Assurance(i), true
+		}
+	}
+	return Unbound, false
+}
 
 // Stronger is the stronger of two.
 func (a Assurance) Stronger(b Assurance) Assurance {
@@ -290,7 +302,7 @@ func (s *Session) MAC() string {
 	if len(s.MACs) > 0 {
 		return s.MACs[0]
 	}
-	return macStation(s.CallingStationID)
+	return MACStation(s.CallingStationID)
 }
 
 // Lends says whether a later session may rest on what the last report of this one came to.

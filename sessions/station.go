@@ -20,8 +20,8 @@ func CanonicalStation(raw string) string {
 	return string(canonical)
 }
 
-// macStation is CanonicalStation of a MAC, empty for anything else.
-func macStation(raw string) string {
+// MACStation is CanonicalStation of a MAC, empty for anything else.
+func MACStation(raw string) string {
 	for _, form := range stationForms {
 		if len(raw) == form.length {
 			if mac, ok := macOctets(bytesOf(raw), form.group, form.separators); ok {

@@ -29,7 +29,7 @@ type explainCmd struct {
 	OS          string        `name:"os" enum:",windows,linux,macos" default:"" help:"windows, linux or macos." group:"Facts"`
 	Posture     string        `default:"Pending" help:"Posture status." group:"Facts"`
 	Method      string        `default:"pap" help:"pap, mab or authorize-only." group:"Facts"`
-	Assurance   string        `enum:"none,address-mac,ticket,ticket-elsewhere" default:"none" help:"Strength of the agent's binding." group:"Facts"`
+	Assurance   string        `enum:"none,address-mac,ticket,ticket-elsewhere,key" default:"none" help:"Strength of the agent's binding." group:"Facts"`
 	MAC         string        `name:"mac" help:"MAC of the endpoint." group:"Facts"`
 	TunnelGroup string        `help:"Tunnel group of a VPN." group:"Facts"`
 	PortType    string        `help:"NAS-Port-Type, such as Virtual or Ethernet." group:"Facts"`
@@ -98,11 +98,7 @@ func (c *explainCmd) input(snap *policy.Snapshot) (*authz.Input, error) {
 		MAC: sessions.CanonicalStation(c.MAC), TunnelGroup: c.TunnelGroup, NASPortType: c.PortType, Time: time.Now(),
 		Groups: append(slices.Clone(snap.Users.Groups(c.User)), c.Groups...),
 	}
-	for a := sessions.Unbound; a <= sessions.Ticket; a++ {
-		if a.String() == c.Assurance {
-			in.Assurance = a
-		}
-	}
+	in.Assurance, _ = sessions.ParseAssurance(c.Assurance) // the command line has seen to it
 	if c.NAS != "" {
 		nas := snap.NASByName(c.NAS)
 		if nas == nil {

@@ -261,8 +261,7 @@ func (v Var) With(in Input, value string) (Input, bool) {
 	case Authenticated:
 		in.Authenticated, ok = value == "true", value == "true" || value == "false"
 	case Assurance:
-		n := slices.Index(assurances(), value)
-		in.Assurance, ok = sessions.Assurance(max(n, 0)), n >= 0
+		in.Assurance, ok = sessions.ParseAssurance(value)
 	case InGrace:
 		in.InGrace, ok = value == "true", value == "true" || value == "false"
 	case Groups, Failed:

@@ -215,7 +215,7 @@ func (a *appliance) claim(redirect string) *agent {
 	must(a.t, err)
 	g := &agent{a: a, spki: spki, id: u.Query().Get("sessionId")}
 	got, err := a.e.Posture().Claim(context.Background(), agentAt, &report.Claim{V: 1, SessionID: g.id, Ticket: u.Query().Get("ticket"),
-		Agent: report.Agent{Name: "agent", Version: "1"}, System: report.System{OS: "linux"}}, spki)
+		Agent: report.Agent{Name: "agent", Version: "1"}, System: report.System{OS: "linux"}}, spki, nil)
 	must(a.t, err)
 	g.nonce = got.Nonce
 	return g

@@ -268,7 +268,7 @@ func (t *testRun) report(now time.Time, one *config.Step, path string) bool {
 	b := &bound.Posture.Binding
 	if len(b.Key) == 0 {
 		b.Key, b.Seq = []byte("policy test"), 0
-		b.Assurance = sessions.Assurance(max(slices.Index(sessions.AssuranceNames(), t.test.Given.Assurance), 0))
+		b.Assurance, _ = sessions.ParseAssurance(t.test.Given.Assurance)
 	}
 	observed, fault := facts(one.Report)
 	if fault != nil {

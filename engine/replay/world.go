@@ -134,11 +134,7 @@ func (w *World) report(e *Event) {
 	if len(b.Key) == 0 {
 		b.Key, b.Seq = []byte("replay"), 0
 	}
-	for a := sessions.Unbound; a <= sessions.Ticket; a++ {
-		if a.String() == e.Report.Assurance {
-			b.Assurance = a
-		}
-	}
+	b.Assurance, _ = sessions.ParseAssurance(e.Report.Assurance)
 	w.reports++
 	hash := sha256.Sum256(binary.BigEndian.AppendUint64(nil, w.reports))
 	judged := step.Report(e.At, &bound, &step.ReportInput{

@@ -20,6 +20,8 @@ type ClaimInput struct {
 	Key          []byte     // SubjectPublicKeyInfo
 	TicketSerial uint32     // of a ticket whose seal is right for this session, else 0
 	Nonce        string     // for the first report
+
+	Device *report.Device // of the certificate that the authority made for Key; nil: none came
 }
 
 func problem(status int, code, format string, args ...any) *report.Problem {
@@ -28,7 +30,8 @@ func problem(status int, code, format string, args ...any) *report.Problem {
 
 // Claim binds the key to the session: by the newest ticket, once; by address and MAC
 // together when no key is bound yet; or because the same key is bound already, which
-// makes a repeated claim harmless. Knowing the audit-session-id gives nothing.
+// makes a repeated claim harmless. Knowing the audit-session-id gives nothing. What a
+// device certificate adds is in device.go.
 func Claim(now time.Time, old *sessions.Session, in *ClaimInput, r *Rules) (*sessions.Session, *report.Problem) {
 	if !old.Live() {
 		return old, problem(http.StatusGone, report.CodeSessionEnded, "the session ended: %s", old.EndCause)
@@ -46,7 +49,7 @@ func Claim(now time.Time, old *sessions.Session, in *ClaimInput, r *Rules) (*ses
 		nb.Key, nb.Seq, nb.ReportHash, nb.Answer = in.Key, 0, nil, nil
 		next.Posture.Facts = sessions.Facts{}
 	}
-	nb.Assurance = strength.Stronger(keptAssurance(b, in.Key))
+	nb.Assurance = raised(strength.Stronger(keptAssurance(b, in.Key)), old, in.Device, in.Peer)
 	if in.TicketSerial != 0 && (strength == sessions.Ticket || strength == sessions.TicketElsewhere) {
 		nb.TicketUsed = in.TicketSerial
 	}

@@ -43,14 +43,13 @@ func (s *Server) session(r *request) *refusal {
 	if no := s.verify(r, spki, body); no != nil {
 		return no
 	}
-	if claim.Certificate != "" && s.authority != nil {
-		if p := s.authority.verify(claim.Certificate, spki, r.at); p != nil {
-			return &refusal{whyDeviceCertificate, p}
-		}
+	device, no := s.device(claim.Certificate, spki, r.at)
+	if no != nil {
+		return no
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
 	defer cancel()
-	claimed, err := s.posture.Claim(ctx, r.peer, claim, spki)
+	claimed, err := s.posture.Claim(ctx, r.peer, claim, spki, device)
 	if err != nil {
 		return s.asked(r.URL.Path, err)
 	}

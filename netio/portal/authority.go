@@ -133,8 +133,8 @@ func (a *authority) issue(now time.Time) (uint64, error) {
 	return a.issued, nil
 }
 
-// certify makes the certificate of a device key.
-func (a *authority) certify(spki []byte, now time.Time) ([]byte, error) {
+// certify makes the certificate of a device key, and what it says of the device.
+func (a *authority) certify(spki []byte, d report.Device, now time.Time) ([]byte, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (a *authority) certify(spki []byte, now time.Time) ([]byte, error) {
 		return nil, err
 	}
 	c := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: deviceName(spki)},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: deviceName(spki)}, URIs: d.URIs(),
 		NotBefore: now.Add(-pairBackdate), NotAfter: now.Add(deviceLifetime),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
 	}
@@ -157,10 +157,24 @@ func deviceName(spki []byte) string {
 	return "device " + hex.EncodeToString(sum[:12])
 }
 
-// verify says what is wrong with a device certificate that a claim carries.
-func (a *authority) verify(text string, spki []byte, now time.Time) *report.Problem {
-	no := func(format string, args ...any) *report.Problem {
-		return &report.Problem{Status: http.StatusForbidden, Code: report.CodeCertificate, Detail: fmt.Sprintf(format, args...)}
+// device verifies the certificate that somebody carries who has signed with the key; nil
+// without one, or where nobody makes any.
+func (s *Server) device(certificate string, spki []byte, now time.Time) (*report.Device, *refusal) {
+	if certificate == "" || s.authority == nil {
+		return nil, nil
+	}
+	cert, p := s.authority.verify(certificate, spki, now)
+	if p != nil {
+		return nil, &refusal{whyDeviceCertificate, p}
+	}
+	d := report.DeviceOf(cert)
+	return &d, nil
+}
+
+// verify reads a device certificate, or says what is wrong with it.
+func (a *authority) verify(text string, spki []byte, now time.Time) (*x509.Certificate, *report.Problem) {
+	no := func(format string, args ...any) (*x509.Certificate, *report.Problem) {
+		return nil, &report.Problem{Status: http.StatusForbidden, Code: report.CodeCertificate, Detail: fmt.Sprintf(format, args...)}
 	}
 	cert, err := report.ParseCertificate(text)
 	if err != nil {
@@ -174,7 +188,7 @@ func (a *authority) verify(text string, spki []byte, now time.Time) *report.Prob
 	case now.Before(cert.NotBefore) || now.After(cert.NotAfter):
 		return no("the certificate is valid from %s to %s; enrol again", cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339))
 	}
-	return nil
+	return cert, nil
 }
 
 // enroll gives the bound key of a session a certificate, and tells whom to obey.
@@ -204,7 +218,18 @@ func (s *Server) enroll(r *request) *refusal {
 	if string(asked) != string(spki) {
 		return refuse(whyDeviceCertificate, http.StatusForbidden, report.CodeCertificate, "the request is for another key than the one that is bound to the session")
 	}
-	der, err := s.authority.certify(spki, r.at)
+	before, no := s.device(doc.Certificate, spki, r.at)
+	if no != nil {
+		return no
+	}
+	var device report.Device
+	if before != nil {
+		device = *before
+	}
+	if proof, ok := s.posture.Proof(doc.SessionID, r.peer); ok {
+		device = device.With(proof)
+	}
+	der, err := s.authority.certify(spki, device, r.at)
 	if err != nil {
 		return s.asked(r.URL.Path, err)
 	}

@@ -95,13 +95,81 @@ func TestEnrolment(t *testing.T) {
 	}
 }
 
+// TestWhatACertificateSays: what the appliance can prove of the endpoint stands in it, goes
+// over into the next one, and comes back with a claim; what somebody else signed does not.
+func TestWhatACertificateSays(t *testing.T) {
+	b := bound(t, nil)
+	first := report.Proof{MAC: "00:0c:29:c9:d9:37", Session: "one"}
+	enrolled := func(proof report.Proof, with string) string {
+		t.Helper()
+		b.posture.mu.Lock()
+		b.posture.proof = proof
+		b.posture.mu.Unlock()
+		a := b.send(report.PathEnroll, encode(t, &report.Enroll{V: report.Version, SessionID: testSession, CSR: csrOf(t, b.key), Certificate: with}), b.key)
+		if a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		doc, err := report.DecodeEnrolled(a.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return doc.Certificate
+	}
+	claimed := func(certificate string) report.Device {
+		t.Helper()
+		body := encode(t, &report.Claim{V: report.Version, SessionID: testSession, Ticket: testTicket, Key: report.MarshalKey(&b.key.PublicKey),
+			Certificate: certificate, Agent: report.Agent{Name: "test"}, System: report.System{OS: "linux"}})
+		if a := b.send(report.PathSession, body, b.key); a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		b.posture.mu.Lock()
+		defer b.posture.mu.Unlock()
+		if (b.posture.device == nil) != (certificate == "") {
+			t.Fatalf("a claim with the certificate %.10q brought %v", certificate, b.posture.device)
+		}
+		if b.posture.device == nil {
+			return report.Device{}
+		}
+		return *b.posture.device
+	}
+	if d := claimed(""); d.Proofs != nil {
+		t.Errorf("a claim without: %+v", d)
+	}
+	if d := claimed(enrolled(report.Proof{}, "")); d.Proofs != nil {
+		t.Errorf("nothing was proved: %+v", d)
+	}
+	one := enrolled(first, "")
+	both := enrolled(report.Proof{User: "ana", Session: "two"}, one)
+	if d := claimed(both); len(d.Proofs) != 2 || d.Proofs[0] != first {
+		t.Errorf("%+v", d)
+	}
+	other, err := openAuthority(t.TempDir(), "elsewhere", testTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, a := range map[string]*authority{"another authority": other, "another key": b.server.authority} {
+		spki := spkiOf(t, b.key)
+		if a != other {
+			spki = spkiOf(t, newKey(t))
+		}
+		der, err := a.certify(spki, report.Device{}.With(first), testTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := encode(t, &report.Enroll{V: report.Version, SessionID: testSession, CSR: csrOf(t, b.key), Certificate: report.EncodeDER(der)})
+		if a := b.send(report.PathEnroll, body, b.key); a.status != http.StatusForbidden || !strings.Contains(string(a.body), report.CodeCertificate) {
+			t.Errorf("enrolment with a certificate of %s: %d %s", what, a.status, a.body)
+		}
+	}
+}
+
 // TestForgedDeviceCertificates: a claim carries a certificate of this authority for its own
 // key, in date, or none.
 func TestForgedDeviceCertificates(t *testing.T) {
 	b := bound(t, nil)
 	spki, otherSPKI := spkiOf(t, b.key), spkiOf(t, newKey(t))
 	issue := func(a *authority, spki []byte, at time.Time) string {
-		der, err := a.certify(spki, at)
+		der, err := a.certify(spki, report.Device{}, at)
 		if err != nil {
 			t.Fatal(err)
 		}

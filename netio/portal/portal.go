@@ -32,10 +32,14 @@ type Posture interface {
 	// Gateway tells what a page may show of a session to whoever holds a ticket that was
 	// made for it. False without such a ticket: the session id alone proves nothing.
 	Gateway(sessionID, ticket string) (View, bool)
-	// Claim binds a key to a session; the claim was signed with it.
-	Claim(ctx context.Context, peer netip.AddrPort, c *report.Claim, spki []byte) (*report.Claimed, error)
+	// Claim binds a key to a session; the claim was signed with it. d is what the device
+	// certificate says that came along, verified; nil: none did.
+	Claim(ctx context.Context, peer netip.AddrPort, c *report.Claim, spki []byte, d *report.Device) (*report.Claimed, error)
 	// Key is the SubjectPublicKeyInfo bound to a session.
 	Key(sessionID string) (spki []byte, ok bool)
+	// Proof is what a certificate for the bound key of a session may say of its endpoint when
+	// it is asked for from peer; false: nothing.
+	Proof(sessionID string, peer netip.AddrPort) (report.Proof, bool)
 	// Policy is an encoded report.Policy by its entity tag.
 	Policy(etag string) (document []byte, ok bool)
 	// Report judges a report that was signed with spki; raw is what was signed. It

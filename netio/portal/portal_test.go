@@ -38,8 +38,10 @@ type fakePosture struct {
 	judge  func(*report.Report, []byte) ([]byte, error)
 	events func(context.Context, uint64) (*report.Events, error)
 
-	mu    sync.Mutex
-	peers []netip.AddrPort
+	mu     sync.Mutex
+	peers  []netip.AddrPort
+	device *report.Device // of the last claim
+	proof  report.Proof   // that an enrolment gets; empty: none
 }
 
 const (
@@ -55,10 +57,11 @@ func (f *fakePosture) Gateway(sessionID, ticket string) (View, bool) {
 	return f.view, true
 }
 
-func (f *fakePosture) Claim(_ context.Context, peer netip.AddrPort, c *report.Claim, spki []byte) (*report.Claimed, error) {
+func (f *fakePosture) Claim(_ context.Context, peer netip.AddrPort, c *report.Claim, spki []byte, d *report.Device) (*report.Claimed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.peers = append(f.peers, peer)
+	f.device = d
 	if f.claim != nil {
 		return f.claim(c)
 	}
@@ -70,6 +73,12 @@ func (f *fakePosture) Key(sessionID string) ([]byte, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.key, strings.EqualFold(sessionID, testSession) && f.key != nil
+}
+
+func (f *fakePosture) Proof(string, netip.AddrPort) (report.Proof, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.proof, f.proof.Session != ""
 }
 
 func (f *fakePosture) Policy(etag string) ([]byte, bool) {

@@ -37,6 +37,9 @@ type Enroll struct {
 	V         int    `json:"v"`
 	SessionID string `json:"session_id"`
 	CSR       string `json:"csr"` // PKCS #10 (RFC 2986), DER, base64url; signed by the bound key
+
+	// Certificate is the one that the key has now: what it says goes over into the new one.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 // Enrolled answers an Enroll.
@@ -51,6 +54,7 @@ func (e *Enroll) fields(w *walker) {
 	w.token("session_id", e.SessionID, SessionIDMax)
 	w.need("csr", e.CSR)
 	w.plain("csr", e.CSR, certificateTextMax)
+	w.plain("certificate", e.Certificate, certificateTextMax)
 }
 
 func (e *Enrolled) fields(w *walker) {

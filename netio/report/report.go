@@ -94,7 +94,7 @@ type Claim struct {
 type Claimed struct {
 	V          int    `json:"v"`
 	SessionID  string `json:"session_id"`
-	Assurance  string `json:"assurance"` // ticket, key, address-mac
+	Assurance  string `json:"assurance"` // address-mac, ticket-elsewhere, ticket, key
 	Status     string `json:"status"`    // posture status as the appliance holds it
 	Epoch      uint64 `json:"epoch"`
 	Nonce      string `json:"nonce"` // for the next report

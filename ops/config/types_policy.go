@@ -135,7 +135,7 @@ type Given struct {
 	ServiceType      Text     `key:"service-type"`
 	FramedIP         Text     `key:"framed-ip"`
 	Time             Text     `key:"time"` // when the test begins, RFC 3339; default: a Monday at noon, UTC
-	Assurance        string   `key:"assurance" default:"ticket" one:"none|address-mac|ticket|ticket-elsewhere"`
+	Assurance        string   `key:"assurance" default:"ticket" one:"none|address-mac|ticket|ticket-elsewhere|key"`
 }
 
 // Step is one moment of a test: something happens, or only time passes.

@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sallyport/netio/report"
@@ -57,26 +59,27 @@ func pinText(spki []byte) string {
 	return "sha256:" + hex.EncodeToString(pin[:])
 }
 
-// certificate is the device certificate for a claim; empty without one that is in date.
+// certificate is the device certificate for a claim; empty without one that is in date and
+// of this key.
 func (c *Client) certificate() string {
 	cert := c.cfg.Memory.Certificate()
-	if cert == nil || c.cfg.Trust.Now().After(cert.NotAfter) {
+	if cert == nil || c.cfg.Trust.Now().After(cert.NotAfter) || !c.cfg.Key.PublicKey.Equal(cert.PublicKey) {
 		return ""
 	}
 	return report.EncodeDER(cert.Raw)
 }
 
-// enrol gets a certificate when there is none, or soon will be none. That it cannot be had
-// is told by Enrolment and does not keep the agent from reporting.
-func (c *Client) enrol(ctx context.Context, appliance, sessionID string) {
-	cert := c.cfg.Memory.Certificate()
-	if cert != nil && len(c.cfg.Memory.Authority()) > 0 && c.cfg.Trust.Now().Before(cert.NotAfter.Add(-renewBefore)) {
+// enrol gets a certificate when there is none, or soon will be none, or the one that there
+// is did not count for this endpoint. That it cannot be had is told by Enrolment and does
+// not keep the agent from reporting.
+func (c *Client) enrol(ctx context.Context, appliance string, claimed *report.Claimed) {
+	if c.certificate() != "" && !c.wantsBetter(claimed) {
 		c.enrolProblem.set("")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, enrolTimeout)
 	defer cancel()
-	err := c.askCertificate(ctx, appliance, sessionID)
+	err := c.askCertificate(ctx, appliance, claimed.SessionID)
 	var p *report.Problem
 	switch {
 	case err == nil:
@@ -88,12 +91,28 @@ func (c *Client) enrol(ctx context.Context, appliance, sessionID string) {
 	}
 }
 
+// wantsBetter says whether the present certificate should be replaced: it ends soon, or what
+// it says did not raise the binding of this session, and another might do so in the next
+// one. That is asked once for a session.
+func (c *Client) wantsBetter(claimed *report.Claimed) bool {
+	cert := c.cfg.Memory.Certificate()
+	if len(c.cfg.Memory.Authority()) == 0 || !c.cfg.Trust.Now().Before(cert.NotAfter.Add(-renewBefore)) {
+		return true
+	}
+	ofThisSession := func(p report.Proof) bool { return strings.EqualFold(p.Session, claimed.SessionID) }
+	if claimed.Assurance == report.AssuranceKey || slices.ContainsFunc(report.DeviceOf(cert).Proofs, ofThisSession) || c.improved.of(claimed.SessionID) != nil {
+		return false
+	}
+	c.improved.put(claimed.SessionID, []byte{})
+	return true
+}
+
 func (c *Client) askCertificate(ctx context.Context, appliance, sessionID string) error {
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "sallyport-agent"}}, c.cfg.Key)
 	if err != nil {
 		return fmt.Errorf("certificate request: %w", err)
 	}
-	body, err := marshal(report.Enroll{V: report.Version, SessionID: sessionID, CSR: report.EncodeDER(csr)})
+	body, err := marshal(report.Enroll{V: report.Version, SessionID: sessionID, CSR: report.EncodeDER(csr), Certificate: c.certificate()})
 	if err != nil {
 		return err
 	}

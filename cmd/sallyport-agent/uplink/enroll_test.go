@@ -58,6 +58,40 @@ func TestEnrolment(t *testing.T) {
 	}
 }
 
+// TestCertificateThatDoesNotCount: the agent asks for another one when the one that it has
+// did not raise the binding, once in a session, and brings the old one along.
+func TestCertificateThatDoesNotCount(t *testing.T) {
+	a := uplinktest.New(t)
+	authority(t, a)
+	a.Unproved = true
+	cfg := config(t, a)
+	cfg.Servers = []string{a.Addr()}
+	c := client(t, cfg)
+	_, err := c.Discover(ctx)
+	must(t, err)
+	for _, one := range []struct {
+		session, assurance string
+		enrolled           int
+		proved             bool
+	}{
+		{"S1", "ticket", 1, false}, // the first, which says nothing
+		{"S1", "ticket", 2, false}, // it did not count
+		{"S1", "ticket", 2, false},
+		{"S2", "ticket", 3, true}, // by now this session can be proved
+		{"S2", "ticket", 3, true}, // not in the session that it was made in
+		{"S3", report.AssuranceKey, 3, true},
+		{"S4", report.AssuranceKey, 3, true},
+	} {
+		a.AddSession(one.session, "T")
+		a.Unproved = !one.proved
+		claimed, err := c.Claim(ctx, a.Base(), one.session, "T")
+		must(t, err)
+		if n := a.Served(report.PathEnroll); claimed.Assurance != one.assurance || n != one.enrolled {
+			t.Errorf("%s: %s, enrolled %d times, want %s and %d", one.session, claimed.Assurance, n, one.assurance, one.enrolled)
+		}
+	}
+}
+
 // TestDowngrade: an agent that is tied to an authority obeys nobody who offers less.
 func TestDowngrade(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -63,6 +63,7 @@ type Client struct {
 
 	offered      few // authorities (SubjectPublicKeyInfo) by appliance, before the agent is enrolled
 	vouchedFor   few // authorities by the key of an HTTPS certificate that they vouched for
+	improved     few // sessions in which a better certificate was asked for
 	enrolProblem note
 }
 
@@ -139,7 +140,7 @@ func (c *Client) Claim(ctx context.Context, appliance, sessionID, ticket string)
 		return nil, misunderstood(err)
 	}
 	claimed.Seq = max(claimed.Seq, c.cfg.Memory.Seq(claimed.SessionID))
-	c.enrol(ctx, appliance, claimed.SessionID)
+	c.enrol(ctx, appliance, claimed)
 	return claimed, c.cfg.Memory.Remember(appliance)
 }
 

@@ -27,6 +27,8 @@ type device struct {
 	id    string
 	seq   uint64
 	nonce string
+
+	certificate string // goes with claims, once there is one
 }
 
 func (a *appliance) device() *device {
@@ -89,14 +91,14 @@ func (d *device) refused(status int, body []byte) refusal {
 // claim asks to report for a session.
 func (d *device) claim(id, ticket string) (int, []byte) {
 	d.t.Helper()
-	body, err := json.Marshal(&report.Claim{V: report.Version, SessionID: id, Ticket: ticket, Key: report.MarshalKey(&d.key.PublicKey),
+	body, err := json.Marshal(&report.Claim{V: report.Version, SessionID: id, Ticket: ticket, Key: report.MarshalKey(&d.key.PublicKey), Certificate: d.certificate,
 		Agent: report.Agent{Name: "test", Version: "1"}, System: report.System{OS: "linux", Hostname: "endpoint"}})
 	must(d.t, err)
 	return d.post(report.PathSession, body)
 }
 
-// bind claims by the redirect URL that a NAS got.
-func (d *device) bind(redirect string) {
+// bind claims by the redirect URL that a NAS got, and returns how it is bound.
+func (d *device) bind(redirect string) (assurance string) {
 	d.t.Helper()
 	u, err := url.Parse(redirect)
 	must(d.t, err)
@@ -107,6 +109,7 @@ func (d *device) bind(redirect string) {
 	claimed, err := report.DecodeClaimed(body)
 	must(d.t, err)
 	d.id, d.seq, d.nonce = claimed.SessionID, claimed.Seq, claimed.Nonce
+	return claimed.Assurance
 }
 
 // document is the next report; sticks are the states of as many sticks.

@@ -15,7 +15,13 @@ import (
 // redirected logs in and returns the redirect URL.
 func (n *nas) redirected(a *appliance, audit string) string {
 	n.t.Helper()
-	v := n.exchange(a.auth(), n.pap("cisco", "cisco", audit, nil))
+	return n.redirectedAs(a, audit, nil)
+}
+
+// redirectedAs is redirected for an endpoint that the NAS tells more of.
+func (n *nas) redirectedAs(a *appliance, audit string, more func(*radius.Builder)) string {
+	n.t.Helper()
+	v := n.exchange(a.auth(), n.pap("cisco", "cisco", audit, more))
 	to, ok := v.AVPair("url-redirect")
 	if v.Code() != radius.AccessAccept || !ok {
 		n.t.Fatalf("%s without a redirect", v.Code())

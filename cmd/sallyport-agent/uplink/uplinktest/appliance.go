@@ -40,6 +40,9 @@ type Appliance struct {
 	// DeviceLife is how long a device certificate is good for; 0: a year. Set before the first claim.
 	DeviceLife time.Duration
 
+	// Unproved: device certificates say nothing of the session. Set before the first claim.
+	Unproved bool
+
 	// Judge answers a report; the default wants every active stick blocked. It is called
 	// with the lock held, so it may not call the Appliance.
 	Judge func(report.Report) report.Verdict

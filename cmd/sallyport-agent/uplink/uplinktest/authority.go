@@ -112,13 +112,43 @@ func (a *Appliance) enroll(w http.ResponseWriter, r *http.Request) {
 	if life == 0 {
 		life = 365 * 24 * time.Hour
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "device"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life)}
+	device, err := carried(doc.Certificate)
+	if err != nil {
+		problem(w, err)
+		return
+	}
+	if !a.Unproved {
+		device = device.With(report.Proof{User: "cisco", Session: doc.SessionID})
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "device"}, URIs: device.URIs(), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life)}
 	der, err := x509.CreateCertificate(rand.Reader, c, a.authority.cert, pub, a.authority.key)
 	if err != nil {
 		problem(w, err)
 		return
 	}
 	answer(w, report.Enrolled{V: report.Version, Certificate: base64.RawURLEncoding.EncodeToString(der), Authority: base64.RawURLEncoding.EncodeToString(a.authority.cert.Raw)})
+}
+
+// carried is what a device certificate says; nothing when there is none.
+func carried(certificate string) (report.Device, error) {
+	if certificate == "" {
+		return report.Device{}, nil
+	}
+	cert, err := report.ParseCertificate(certificate)
+	if err != nil {
+		return report.Device{}, err
+	}
+	return report.DeviceOf(cert), nil
+}
+
+// assurance of a claim: a certificate counts that was proved in another session.
+func assurance(session string, d report.Device) string {
+	for _, p := range d.Proofs {
+		if p.Session != session {
+			return report.AssuranceKey
+		}
+	}
+	return "ticket"
 }
 
 func (a *Appliance) policy(w http.ResponseWriter, r *http.Request) {

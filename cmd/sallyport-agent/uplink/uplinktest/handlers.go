@@ -73,6 +73,11 @@ func (a *Appliance) claim(w http.ResponseWriter, r *http.Request) {
 		problem(w, err)
 		return
 	}
+	device, err := carried(claim.Certificate)
+	if err != nil {
+		problem(w, err)
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	id, s := a.sessionOf(claim)
@@ -89,7 +94,7 @@ func (a *Appliance) claim(w http.ResponseWriter, r *http.Request) {
 	}
 	s.used, s.key = true, key
 	s.nonce = fmt.Sprintf("nonce-%s-%d", id, a.served[report.PathSession])
-	answer(w, report.Claimed{V: report.Version, SessionID: id, Assurance: "ticket", Status: s.status, Epoch: s.epoch, Nonce: s.nonce,
+	answer(w, report.Claimed{V: report.Version, SessionID: id, Assurance: assurance(id, device), Status: s.status, Epoch: s.epoch, Nonce: s.nonce,
 		Seq: s.seq, PolicyETag: a.etag, HeartbeatS: 900})
 }
 
