@@ -175,6 +175,7 @@ func (d *daemon) run(until func() bool) error {
 	if err != nil {
 		d.log.Error("network changes cannot be watched", "error", err)
 	}
+	woke := collect.WatchSleep(d.ctx)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -203,6 +204,10 @@ func (d *daemon) run(until func() bool) error {
 		case <-network:
 			d.client.Forget()
 			d.step(core.NetworkChanged{})
+		case <-woke:
+			d.log.Info("this machine has slept")
+			d.client.Forget()
+			d.step(core.Resumed{})
 		case <-hangup:
 			d.log.Info("asked to look for the appliance again")
 			d.step(core.NetworkChanged{})

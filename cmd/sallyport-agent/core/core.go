@@ -171,6 +171,8 @@ func (a *Agent) Step(now time.Time, ev Event) []Effect {
 		a.tick()
 	case NetworkChanged:
 		a.networkChanged()
+	case Resumed:
+		a.resumed()
 	case DevicesChanged:
 		a.collect()
 	case Facts:
@@ -282,6 +284,20 @@ func (a *Agent) networkChanged() {
 	}
 	a.polling = false // the old one may hang on an address that is gone
 	a.poll()
+}
+
+// resumed: sticks may have come and gone, the appliance may have given us up, and every
+// timer is late by the sleep.
+func (a *Agent) resumed() {
+	a.networkChanged()
+	if a.phase >= Preparing {
+		a.survey()
+	}
+	if a.phase == Bound {
+		a.wantReport(report.TriggerPeriodic)
+	} else {
+		a.collect()
+	}
 }
 
 // collect asks for facts; one look at a time, and one more when something changed

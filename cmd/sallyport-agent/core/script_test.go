@@ -242,6 +242,8 @@ func (s *script) event(a args) Event {
 		return Started{}
 	case "net":
 		return NetworkChanged{}
+	case "resumed":
+		return Resumed{}
 	case "devices":
 		return DevicesChanged{}
 	case "facts":

@@ -27,6 +27,8 @@ type (
 	Tick struct{}
 	// NetworkChanged says that links, addresses or routes are others now.
 	NetworkChanged struct{}
+	// Resumed says that the machine slept: what was due meanwhile is due now.
+	Resumed struct{}
 	// DevicesChanged says that the USB storage may be another one now.
 	DevicesChanged struct{}
 	// Facts answers Collect.
@@ -142,6 +144,7 @@ type (
 func (Started) event()        {}
 func (Tick) event()           {}
 func (NetworkChanged) event() {}
+func (Resumed) event()        {}
 func (DevicesChanged) event() {}
 func (Facts) event()          {}
 func (Surveyed) event()       {}
