@@ -21,6 +21,7 @@ import (
 	"sallyport/cmd/sallyport-agent/keep"
 	"sallyport/cmd/sallyport-agent/remedy"
 	"sallyport/cmd/sallyport-agent/uplink"
+	"sallyport/cmd/sallyport-agent/usbguard"
 	"sallyport/netio/report"
 	"sallyport/ops/clock"
 )
@@ -47,6 +48,8 @@ type daemon struct {
 	gate     *remedy.Strict
 	ruled    ruling // by which USB storage is handled; the loop\'s own
 	list     *remedy.List
+	guard    *usbguard.Guard // nil: not here
+	looks    chan struct{}   // somebody decided about a device; room for one
 	status   *statusFile
 	voice    *voice
 
@@ -94,7 +97,7 @@ func newDaemon(ctx context.Context, opts *options, once bool, s *streams) (*daem
 
 func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *streams) (*daemon, error) {
 	var err error
-	d := &daemon{opts: opts, dir: dir, clock: clock.System{}, ctx: ctx, events: make(chan core.Event, eventsMax), renewed: make(chan string, 1), log: newLog(opts, s.err)}
+	d := &daemon{opts: opts, dir: dir, clock: clock.System{}, ctx: ctx, events: make(chan core.Event, eventsMax), renewed: make(chan string, 1), looks: make(chan struct{}, 1), log: newLog(opts, s.err)}
 	boot := collect.BootID(opts.Sysroot)
 	if d.list, err = remedy.LoadList(dir, boot, d.clock); err != nil {
 		return nil, err
@@ -114,6 +117,7 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 	d.surveyor = collect.NewSurveyor(opts.Sysroot)
 	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
 	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
+	d.others(ctx)
 	key, err := publicKey(opts.RemedyKey)
 	if err != nil {
 		return nil, err
@@ -195,6 +199,8 @@ func (d *daemon) run(until func() bool) error {
 			d.step(ev)
 		case <-devices:
 			gather.Reset(gatherFor)
+		case <-d.looks:
+			gather.Reset(gatherFor)
 		case <-gather.C:
 			if d.striking.Load() > 0 { // its end brings a look, and it should have the processor
 				gather.Reset(gatherFor)
@@ -247,7 +253,7 @@ func (d *daemon) step(ev core.Event) {
 	}
 	d.reflex.Store(d.core.Reflex())
 	d.rule()
-	d.status.update(d.core.View(), d.list.Entries())
+	d.status.update(d.core.View(), d.list.Entries(), d.usbControl())
 }
 
 // appeared is told of a new interface before anybody looks. In strict mode it may be let

@@ -51,6 +51,11 @@ func TestStatusWords(t *testing.T) {
 			Problem: "the appliance is lost: poll: connection refused", ProblemSince: at(50), USB: &report.USB{Devices: []report.USBDevice{}}}}},
 		{"cannot look", true, status{Agent: "1.0", PID: 42, Started: at(0), View: core.View{Phase: "looking for the appliance", Since: at(0),
 			USB: &report.USB{Error: "not implemented on this system in this build"}}}},
+		{"USBGuard rules", true, status{Agent: "1.0", PID: 42, Started: at(0), USBControl: &usbControl{Master: "USBGuard", Rules: true},
+			View: core.View{Phase: "looking for the appliance", Since: at(0), USB: &report.USB{Devices: []report.USBDevice{}}}}},
+		{"USBGuard cannot be asked", true, status{Agent: "1.0", PID: 42, Started: at(0),
+			USBControl: &usbControl{Master: "USBGuard", Problem: "its D-Bus service (usbguard-dbus) does not run"},
+			View:       core.View{Phase: "looking for the appliance", Since: at(0), USB: &report.USB{Devices: []report.USBDevice{}}}}},
 		{"stopped", false, status{Agent: "1.0", PID: 42, Started: at(0), Updated: at(30), Stopped: true, View: bound}},
 	}
 	var got strings.Builder
@@ -96,7 +101,7 @@ func TestStatusFileKeepsTheNewest(t *testing.T) {
 	must(t, err)
 	f := newStatusFile(dir, "boot", time.Now(), slog.New(slog.DiscardHandler))
 	for n := range 200 {
-		f.update(core.View{Epoch: uint64(n)}, nil)
+		f.update(core.View{Epoch: uint64(n)}, nil, nil)
 		f.message(strings.Repeat("x", n), time.Now())
 	}
 	f.stop(core.View{Epoch: 200}, nil)

@@ -34,6 +34,8 @@ type status struct {
 	Enrolment *uplink.Enrolment `json:"enrolment,omitempty"` // nil: no claim yet
 	Blocked   []remedy.Entry    `json:"blocked,omitempty"`
 	Said      []said            `json:"said,omitempty"` // messages for the person, newest last
+
+	USBControl *usbControl `json:"usb_control,omitempty"` // nil: nobody else decides about devices
 }
 
 type said struct {
@@ -62,9 +64,9 @@ func newStatusFile(dir keep.Dir, boot string, started time.Time, log *slog.Logge
 	return f
 }
 
-func (f *statusFile) update(v core.View, blocked []remedy.Entry) {
+func (f *statusFile) update(v core.View, blocked []remedy.Entry, control *usbControl) {
 	f.mu.Lock()
-	f.now.View, f.now.Blocked = v, blocked
+	f.now.View, f.now.Blocked, f.now.USBControl = v, blocked, control
 	f.mu.Unlock()
 	f.raise()
 }

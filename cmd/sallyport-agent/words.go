@@ -68,6 +68,9 @@ func enrolmentWords(line func(label, format string, args ...any), e *uplink.Enro
 }
 
 func usbWords(line func(label, format string, args ...any), s *status) {
+	if s.USBControl != nil {
+		line("USB control", "%s", s.USBControl)
+	}
 	switch {
 	case s.USB == nil:
 		line("USB storage", "not looked at yet")

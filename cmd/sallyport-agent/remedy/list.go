@@ -24,7 +24,9 @@ type Entry struct {
 	PID        string    `json:"pid"`
 	Serial     string    `json:"serial,omitempty"`
 	Product    string    `json:"product,omitempty"`
-	Interfaces []string  `json:"interfaces"` // those that were authorized before
+	Interfaces []string  `json:"interfaces"`       // those that were authorized before
+	Whole      bool      `json:"whole,omitempty"`  // the device was handed over to a master, or is about to be
+	Hidden     bool      `json:"hidden,omitempty"` // the desktop was asked to leave its disks alone
 	At         time.Time `json:"at"`
 
 	added time.Time // in this process: a look that began before says nothing about it
@@ -91,6 +93,7 @@ func (l *List) add(e Entry) error {
 		for _, old := range entries {
 			if old.same(e) {
 				e.Interfaces = append(e.Interfaces, old.Interfaces...)
+				e.Whole, e.Hidden = e.Whole || old.Whole, e.Hidden || old.Hidden
 			}
 		}
 		slices.Sort(e.Interfaces)

@@ -84,6 +84,9 @@ type USB struct {
 	log    *slog.Logger
 	tell   func(string) // shows the person a message
 
+	master Master  // nil: nobody else decides
+	hint   Desktop // nil: nothing here mounts by itself
+
 	grace, retry, verify time.Duration
 
 	ruling   sync.Mutex // guards what follows
@@ -115,6 +118,12 @@ func NewUSB(root string, kernel Kernel, list *List, log *slog.Logger, tell func(
 		grace: graceDefault, retry: retryDefault, verify: verifyDefault}
 }
 
+// With sets who else has a say. It is called before anything is blocked; either may be nil.
+func (u *USB) With(m Master, h Desktop) {
+	u.master, u.hint = m, h
+	u.hide("", nil, nil)
+}
+
 const notHere = "blocking USB storage is not implemented on this system in this build"
 
 // Block blocks every USB storage device that the endpoint can use, but none that backs
@@ -136,6 +145,7 @@ func (u *USB) BlockSeen(ctx context.Context, allow []string, inv collect.Invento
 	if err := u.list.keepOnly(inv); err != nil {
 		return Outcome{Failed, err.Error()}
 	}
+	u.hide("", nil, nil)
 	var failures, refusals []string
 	blocked := 0
 	if inv.Error != "" {
@@ -182,6 +192,10 @@ func (u *USB) blockDevice(ctx context.Context, d collect.Device) (err error) {
 	if len(d.Disks) > 0 { // what is mounted, and what it is for, has to be known as of now
 		d, err = u.again(d)
 	}
+	if err == nil && len(d.Disks) > 0 {
+		u.hide(d.Port, nil, d.Disks)
+		defer u.hide("", nil, d.Disks) // it may not be blocked after all
+	}
 	var release func()
 	if err == nil {
 		release, err = u.quiesce(ctx, &d)
@@ -202,6 +216,7 @@ func (u *USB) takeAway(ctx context.Context, d collect.Device) error {
 	if err != nil || gone {
 		return err
 	}
+	u.handOver(ctx, d)
 	if err := u.verifyBlocked(ctx, d); err != nil {
 		return err
 	}
@@ -209,7 +224,8 @@ func (u *USB) takeAway(ctx context.Context, d collect.Device) error {
 	return nil
 }
 
-// deauthorize takes d's storage interfaces away; gone says that it was on its way out.
+// deauthorize takes d's storage interfaces away; gone says that it was on its way out, or that
+// somebody else blocked it meanwhile.
 func (u *USB) deauthorize(ctx context.Context, d collect.Device) (gone bool, err error) {
 	var names []string
 	for _, i := range d.Interfaces {
@@ -218,21 +234,32 @@ func (u *USB) deauthorize(ctx context.Context, d collect.Device) (gone bool, err
 		}
 	}
 	if len(names) > 0 { // else somebody else has done it, and it is not ours to give back
-		if err := u.list.add(entryOf(d, names)); err != nil {
+		e := entryOf(d, names)
+		e.Whole, e.Hidden = u.whole(d), u.hint != nil && len(d.Disks) > 0
+		if err := u.list.add(e); err != nil {
 			return false, err
 		}
 	}
-	for _, name := range names {
+	for i, name := range names {
 		err := u.write(filepath.Join(devicesDir, name, "authorized"), "0", 0)
 		if err == nil {
 			continue
 		}
-		if errors.Is(err, fs.ErrNotExist) && u.wait(ctx, u.verify, func() bool { return u.gone(d) }) {
-			return true, nil
+		if !errors.Is(err, fs.ErrNotExist) || !u.wait(ctx, u.verify, func() bool { return u.over(d) }) {
+			return false, err
 		}
-		return false, err
+		if i == 0 { // nothing was done here, and there is nothing to give back
+			return true, u.list.remove(entryOf(d, nil))
+		}
+		return true, nil
 	}
 	return false, nil
+}
+
+// over says that d is blocked by fact, or gone.
+func (u *USB) over(d collect.Device) bool {
+	now, err := u.again(d)
+	return errors.Is(err, errGone) || err == nil && now.State == report.USBBlocked
 }
 
 // Strike blocks a device with a storage interface that the kernel told about just now:
@@ -253,6 +280,7 @@ func (u *USB) Strike(ctx context.Context, iface string, allow []string, struck f
 	}
 	struck(d)
 	if err == nil {
+		u.handOver(ctx, d)
 		err = u.verifyBlocked(ctx, d)
 	}
 	if err != nil {
@@ -380,11 +408,7 @@ func (u *USB) holders(m collect.Mount, err error) string {
 
 // verifyBlocked waits until d is blocked by fact, or gone.
 func (u *USB) verifyBlocked(ctx context.Context, d collect.Device) error {
-	blocked := func() bool {
-		now, err := u.again(d)
-		return errors.Is(err, errGone) || err == nil && now.State == report.USBBlocked
-	}
-	if !u.wait(ctx, u.verify, blocked) {
+	if !u.wait(ctx, u.verify, func() bool { return u.over(d) }) {
 		return fmt.Errorf("still usable %s after it was de-authorized", u.verify)
 	}
 	return nil
@@ -400,60 +424,6 @@ func (u *USB) wait(ctx context.Context, within time.Duration, done func() bool) 
 		time.Sleep(verifyStep)
 	}
 	return true
-}
-
-// Forget strikes attachments that are over from what is written down.
-func (u *USB) Forget() error { return u.list.keepOnly(collect.USB(u.root)) }
-
-// Unblock gives back what this agent blocked, and nothing else.
-func (u *USB) Unblock(ctx context.Context) Outcome {
-	if u.kernel == nil {
-		return Outcome{Refused, notHere}
-	}
-	inv := collect.USB(u.root)
-	if inv.Error == "" { // else a device that could not be read would be forgotten
-		if err := u.list.keepOnly(inv); err != nil {
-			return Outcome{Failed, err.Error()}
-		}
-	}
-	var failures []string
-	for _, e := range u.list.Entries() {
-		if err := u.unblockEntry(ctx, e); err != nil {
-			u.log.Error("cannot un-block a USB device", "port", e.Port, "error", err)
-			failures = append(failures, fmt.Sprintf("USB device at %s: %v", e.Port, err))
-		}
-	}
-	if len(failures) > 0 {
-		return Outcome{Failed, strings.Join(failures, "; ")}
-	}
-	return Outcome{Result: Done}
-}
-
-func (u *USB) unblockEntry(ctx context.Context, e Entry) error {
-	for _, name := range e.Interfaces {
-		dir := filepath.Join(devicesDir, name)
-		err := u.write(filepath.Join(dir, "authorized"), "1", 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // the configuration changed: the interface is not there any more
-		}
-		if err != nil {
-			return err
-		}
-		// Append: sysfs takes each write as one name wherever it lands, a plain file
-		// keeps what others wrote.
-		if err := u.write("sys/bus/usb/drivers_probe", name+"\n", os.O_APPEND); err != nil {
-			return err
-		}
-		bound := func() bool {
-			_, err := os.Lstat(filepath.Join(u.root, dir, "driver"))
-			return err == nil
-		}
-		if !u.wait(ctx, probeDeadline, bound) {
-			u.log.Warn("no driver took the un-blocked interface", "interface", name)
-		}
-	}
-	u.log.Info("USB storage un-blocked", "port", e.Port, "interfaces", e.Interfaces)
-	return u.list.remove(e)
 }
 
 // write writes a sysfs attribute in one system call.
