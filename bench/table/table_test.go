@@ -76,3 +76,10 @@ func TestFigures(t *testing.T) {
 		t.Errorf("got\n%s", out.String())
 	}
 }
+
+func TestMedians(t *testing.T) {
+	got := medians([]Measurement{{RSS: 3, GC: 10, Seconds: 1}, {RSS: 1, GC: 30, Seconds: 9}, {RSS: 2, GC: 20, Seconds: 8}})
+	if want := (Measurement{RSS: 2, GC: 20, Seconds: 8}); *got != want {
+		t.Errorf("got %+v", got)
+	}
+}
