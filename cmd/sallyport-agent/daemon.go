@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"sallyport/cmd/sallyport-agent/collect"
 	"sallyport/cmd/sallyport-agent/core"
+	"sallyport/cmd/sallyport-agent/devicekey"
 	"sallyport/cmd/sallyport-agent/keep"
 	"sallyport/cmd/sallyport-agent/remedy"
 	"sallyport/cmd/sallyport-agent/uplink"
@@ -42,6 +44,7 @@ type daemon struct {
 	clock    clock.Clock
 	core     *core.Agent
 	client   *uplink.Client
+	key      crypto.Signer // the device's
 	surveyor *collect.Surveyor
 	usb      *remedy.USB
 	tools    *remedy.Tools
@@ -110,10 +113,14 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 		return nil, err
 	}
 	system := collect.System(opts.Sysroot)
-	if d.client, err = newClient(opts, dir, me, system, boot); err != nil {
+	var place devicekey.Place
+	if d.key, place, err = devicekey.Load(dir, opts.DeviceKey, opts.tpm(), d.log); err != nil {
 		return nil, err
 	}
-	d.status = newStatusFile(dir, boot, d.clock.Now(), d.log)
+	if d.client, err = newClient(opts, dir, d.key, me, system, boot); err != nil {
+		return nil, err
+	}
+	d.status = newStatusFile(dir, boot, place, d.clock.Now(), d.log)
 	d.surveyor = collect.NewSurveyor(opts.Sysroot)
 	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
 	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
@@ -138,12 +145,8 @@ func newLog(opts *options, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-func newClient(opts *options, dir keep.Dir, me report.Agent, system report.System, boot string) (*uplink.Client, error) {
+func newClient(opts *options, dir keep.Dir, key crypto.Signer, me report.Agent, system report.System, boot string) (*uplink.Client, error) {
 	trust, err := opts.trust()
-	if err != nil {
-		return nil, err
-	}
-	key, err := uplink.LoadKey(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -242,6 +245,7 @@ func (d *daemon) wind() {
 	d.abandon()
 	d.work.Wait()
 	d.voice.wait()
+	devicekey.Close(d.key)
 	d.strict(false, nil) // without an agent nothing would get in at all
 	d.status.stop(d.core.View(), d.list.Entries())
 }

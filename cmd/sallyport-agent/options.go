@@ -35,6 +35,9 @@ type options struct {
 	NameRule      []string `help:"Name the appliance may have: posture.example.com or *.example.com." placeholder:"NAME"`
 	TrustFirstUse bool     `help:"Trust the first appliance met, and from then on that one alone."`
 
+	DeviceKey string `enum:"auto,tpm,file" default:"auto" help:"Where the device key is made: auto: in the TPM, and in a file where that does not work; tpm: there or not at all; file. A key that is there stays where it is, with auto." placeholder:"WHERE"`
+	TPM       string `name:"tpm" help:"Device of the TPM, or socket of one in software; /dev/tpmrm0 without it." placeholder:"FILE"`
+
 	USBMode string `name:"usb-mode" enum:",observe,reactive,strict" default:"" help:"observe: never block; reactive: block what appears; strict: let nothing new in but hubs, keyboards and what is allowed. Without it the appliance's policy says." placeholder:"MODE"`
 
 	RemedyKey string   `help:"Run programs and scripts only when they are signed with this key: an Ed25519 public key, base64, as sallyport library key prints it." placeholder:"KEY"`
@@ -47,6 +50,14 @@ type options struct {
 
 	MessageCommand string `help:"Program that gets each message for the person on its standard input; an absolute path, no shell." placeholder:"FILE"`
 	Verbose        bool   `short:"v" help:"Log every event."`
+}
+
+// tpm is where the TPM would be. A fixture has none of its own.
+func (o *options) tpm() string {
+	if o.TPM != "" {
+		return o.TPM
+	}
+	return filepath.Join(o.Sysroot, "dev/tpmrm0")
 }
 
 // heartbeatMin keeps a wrong unit from becoming a flood of reports.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sallyport/cmd/sallyport-agent/core"
+	"sallyport/cmd/sallyport-agent/devicekey"
 	"sallyport/cmd/sallyport-agent/keep"
 	"sallyport/cmd/sallyport-agent/remedy"
 	"sallyport/cmd/sallyport-agent/uplink"
@@ -36,10 +37,10 @@ func TestStatusWords(t *testing.T) {
 		status  status
 	}{
 		{"just started", true, status{Agent: "1.0", PID: 42, Started: at(0), View: core.View{Phase: "looking for the appliance", Since: at(0)}}},
-		{"compliant, a stick blocked", true, status{Agent: "1.0", PID: 42, Started: at(0), View: bound,
+		{"compliant, a stick blocked", true, status{Agent: "1.0", PID: 42, Started: at(0), View: bound, DeviceKey: devicekey.Place{In: devicekey.TPM},
 			Enrolment: &uplink.Enrolment{Authority: "sha256:00ff", Until: at(3600)},
 			Blocked:   []remedy.Entry{{Port: "2-1", Serial: "4C53", At: at(3)}}, Said: []said{{at(3), "Remove the USB disk;\nit has been blocked."}}}},
-		{"not compliant", true, status{Agent: "1.0", PID: 42, Started: at(0), Enrolment: &uplink.Enrolment{Problem: "the appliance does not enrol devices"}, View: core.View{Phase: "bound to the session", Since: at(2),
+		{"not compliant", true, status{Agent: "1.0", PID: 42, Started: at(0), DeviceKey: devicekey.Place{In: devicekey.File, Why: "there is no TPM at /dev/tpmrm0"}, Enrolment: &uplink.Enrolment{Problem: "the appliance does not enrol devices"}, View: core.View{Phase: "bound to the session", Since: at(2),
 			Appliance: "https://posture:8443", SessionID: "S1", Status: "NonCompliant", StatusSince: at(4), Epoch: 3,
 			Requirements: []report.Outcome{{Requirement: "USB_Block", Enforcement: "mandatory", Status: "failed", Failed: []string{"USB_Check"},
 				Skipped: []string{"AV_Check"}, Reason: "USB mass storage is active"}},
@@ -99,7 +100,7 @@ func TestStatusHoldsNoSecrets(t *testing.T) {
 func TestStatusFileKeepsTheNewest(t *testing.T) {
 	dir, err := keep.Open(t.TempDir())
 	must(t, err)
-	f := newStatusFile(dir, "boot", time.Now(), slog.New(slog.DiscardHandler))
+	f := newStatusFile(dir, "boot", devicekey.Place{In: devicekey.File}, time.Now(), slog.New(slog.DiscardHandler))
 	for n := range 200 {
 		f.update(core.View{Epoch: uint64(n)}, nil, nil)
 		f.message(strings.Repeat("x", n), time.Now())

@@ -26,6 +26,9 @@ func words(s *status, running bool, now time.Time) string {
 	if s.Appliance != "" {
 		line("Appliance", "%s", s.Appliance)
 	}
+	if s.DeviceKey.In != "" {
+		line("Device key", "%s", s.DeviceKey)
+	}
 	enrolmentWords(line, s.Enrolment)
 	if s.SessionID != "" {
 		line("Session", "%s, bound by %s", s.SessionID, orElse(s.Assurance, "nothing"))

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -46,18 +47,26 @@ func digest(path string, body []byte) []byte {
 // Sign returns the value of the header Sallyport-Signature for a request to path (for a
 // GET with its query, as it stands in the request line) with the given body. The error
 // is for a key that is not on P-256, or a path with a newline.
-func Sign(key *ecdsa.PrivateKey, path string, body []byte) (string, error) {
-	if key == nil || key.Curve != elliptic.P256() {
+func Sign(key crypto.Signer, path string, body []byte) (string, error) {
+	if !onP256(key) {
 		return "", errors.New("report: sign: a device key must be on P-256")
 	}
 	if strings.Contains(path, "\n") {
 		return "", errors.New("report: sign: newline in the path")
 	}
-	sig, err := ecdsa.SignASN1(rand.Reader, key, digest(path, body))
+	sig, err := key.Sign(rand.Reader, digest(path, body), crypto.SHA256)
 	if err != nil {
 		return "", fmt.Errorf("report: sign: %w", err)
 	}
 	return base64url.EncodeToString(sig), nil
+}
+
+func onP256(key crypto.Signer) bool {
+	if key == nil {
+		return false
+	}
+	public, ok := key.Public().(*ecdsa.PublicKey)
+	return ok && public.Curve == elliptic.P256()
 }
 
 // Verify checks the signature over path and body with a key as ParseKey returns it. The

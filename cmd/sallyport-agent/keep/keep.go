@@ -3,6 +3,7 @@
 // on the disk before the writer goes on.
 //
 //	device.key      the device key, PEM, mode 0600
+//	device.tpm      the same as a TPM gave it out, of no use to another one
 //	memory.json     sequence numbers, known appliances, the key trusted on first use
 //	blocked.json    what the agent holds blocked; not synced, a start of the system voids it
 //	status.json     what `status` reads, mode 0644; not synced

@@ -63,7 +63,7 @@ func pinText(spki []byte) string {
 // of this key.
 func (c *Client) certificate() string {
 	cert := c.cfg.Memory.Certificate()
-	if cert == nil || c.cfg.Trust.Now().After(cert.NotAfter) || !c.cfg.Key.PublicKey.Equal(cert.PublicKey) {
+	if cert == nil || c.cfg.Trust.Now().After(cert.NotAfter) || !c.public.Equal(cert.PublicKey) {
 		return ""
 	}
 	return report.EncodeDER(cert.Raw)
@@ -137,7 +137,7 @@ func (c *Client) askCertificate(ctx context.Context, appliance, sessionID string
 		return fmt.Errorf("the appliance has another authority (%s) than this agent is tied to", pinText(authority.RawSubjectPublicKeyInfo))
 	case cert.CheckSignatureFrom(authority) != nil:
 		return errors.New("the device certificate is not signed by the authority that came with it")
-	case !c.cfg.Key.PublicKey.Equal(cert.PublicKey):
+	case !c.public.Equal(cert.PublicKey):
 		return errors.New("the device certificate is of another key")
 	case len(known) == 0 && string(c.offered.of(appliance)) != string(authority.RawSubjectPublicKeyInfo):
 		return errors.New("the authority does not vouch for the certificate of this connection")

@@ -1,6 +1,10 @@
 package uplink
 
-import "sync"
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+)
 
 // few is a small map for many goroutines. It forgets all when it is full: what it holds can
 // be learned again.
@@ -42,4 +46,12 @@ func (n *note) text() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.s
+}
+
+func marshal(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be written as JSON: %w", err)
+	}
+	return b, nil
 }

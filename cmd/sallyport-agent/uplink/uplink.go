@@ -15,6 +15,7 @@ package uplink
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"errors"
@@ -46,7 +47,7 @@ type Config struct {
 	DiscoveryHosts []string // host or host:port for stage 1, besides the gateways
 	Servers        []string // host or host:port for stage 2
 	Trust          Trust
-	Key            *ecdsa.PrivateKey
+	Key            crypto.Signer // on P-256
 	Memory         *Memory
 	Agent          report.Agent
 	System         report.System
@@ -57,9 +58,10 @@ type Config struct {
 
 // Client speaks with appliances. Its methods may be called from any goroutine.
 type Client struct {
-	cfg   Config
-	plain *http.Client
-	https *http.Client
+	cfg    Config
+	public *ecdsa.PublicKey // of cfg.Key
+	plain  *http.Client
+	https  *http.Client
 
 	offered      few // authorities (SubjectPublicKeyInfo) by appliance, before the agent is enrolled
 	vouchedFor   few // authorities by the key of an HTTPS certificate that they vouched for
@@ -67,12 +69,17 @@ type Client struct {
 	enrolProblem note
 }
 
-// New makes a client. The error says that nothing tells which appliance to trust.
+// New makes a client. The error says that nothing tells which appliance to trust, or that the
+// key is of another kind.
 func New(cfg Config) (*Client, error) {
 	if err := cfg.Trust.check(cfg.Servers); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg}
+	public, ok := cfg.Key.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("device key: %T, want a key on P-256", cfg.Key.Public())
+	}
+	c := &Client{cfg: cfg, public: public}
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	notFollowed := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.plain = &http.Client{CheckRedirect: notFollowed, Timeout: probeTimeout,
@@ -124,7 +131,7 @@ func (c *Client) Claim(ctx context.Context, appliance, sessionID, ticket string)
 		return nil, fmt.Errorf("cannot tell this endpoint's addresses: %w", err)
 	}
 	claim := report.Claim{V: report.Version, SessionID: sessionID, Ticket: ticket, MACs: macs, IPs: ips,
-		Key: report.MarshalKey(&c.cfg.Key.PublicKey), BootID: c.cfg.BootID, Agent: c.cfg.Agent, System: c.cfg.System,
+		Key: report.MarshalKey(c.public), BootID: c.cfg.BootID, Agent: c.cfg.Agent, System: c.cfg.System,
 		Certificate: c.certificate()}
 	claim.Tidy()
 	body, err := marshal(claim)

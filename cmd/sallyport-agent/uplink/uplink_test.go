@@ -2,6 +2,9 @@ package uplink_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
@@ -34,7 +37,7 @@ func config(t *testing.T, a *uplinktest.Appliance) uplink.Config {
 	t.Helper()
 	dir, err := keep.Open(t.TempDir())
 	must(t, err)
-	key, err := uplink.LoadKey(dir)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	memory, err := uplink.LoadMemory(dir)
 	must(t, err)

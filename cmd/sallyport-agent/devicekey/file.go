@@ -1,11 +1,10 @@
-package uplink
+package devicekey
 
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -21,32 +20,18 @@ const keyFile = "device.key"
 
 const keyBlock = "PRIVATE KEY"
 
-// LoadKey reads the device key, or makes one the first time. A key that others can read
+// loadFile reads the device key, or makes one the first time. A key that others can read
 // is refused, since it proves nothing any more.
-func LoadKey(dir keep.Dir) (*ecdsa.PrivateKey, error) {
+func loadFile(dir keep.Dir) (*ecdsa.PrivateKey, error) {
 	path := dir.Path(keyFile)
-	info, err := os.Lstat(path)
+	block, err := readBlock(path, keyBlock)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeKey(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("device key: %w", err)
 	}
-	switch {
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("device key: %s is not a plain file; move it away to have a new key made", path)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("device key: others may read %s (mode %04o); if nobody has, chmod 600, else remove it to have a new one made", path, info.Mode().Perm())
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
-	}
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != keyBlock {
-		return nil, fmt.Errorf("device key: %s has no PEM block %q; move it away to have a new key made", path, keyBlock)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := x509.ParsePKCS8PrivateKey(block)
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if err != nil || !ok || key.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("device key: %s holds no key on P-256; move it away to have a new one made", path)
@@ -66,10 +51,25 @@ func makeKey(dir keep.Dir) (*ecdsa.PrivateKey, error) {
 	return key, dir.Write(keyFile, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), keep.Private)
 }
 
-func marshal(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
+// readBlock reads a file that only the agent may read, of one PEM block of a kind.
+func readBlock(path, kind string) ([]byte, error) {
+	info, err := os.Lstat(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot be written as JSON: %w", err)
+		return nil, err
 	}
-	return b, nil
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a plain file; move it away to have a new key made", path)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("others may read %s (mode %04o); if nobody has, chmod 600, else remove it to have a new one made", path, info.Mode().Perm())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != kind {
+		return nil, fmt.Errorf("%s has no PEM block %q; move it away to have a new key made", path, kind)
+	}
+	return block.Bytes, nil
 }
