@@ -4,6 +4,7 @@
 # make test-usb  the agent on Debian's kernel in QEMU: sticks, hubs, a keyboard; needs apt-get
 # make test-portal  the portal walked by Chromium; screenshots in testdata-cache/portal
 # make packages  .deb and .rpm of agent and appliance, into dist/
+# make test-packages  both kinds installed, upgraded and removed on a copy of this machine; needs root
 # make sim    the appliance among NASes, agents, disks and clocks that misbehave by a seed; SEEDS=n
 # make reloads  RELOADS reloads under packets: memory, goroutines and descriptors stay flat
 # make crash  the program under load, killed KILLS times, stopped, and on a full disk
@@ -25,7 +26,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: all build demo test test-go test-race test-fuzz test-usb test-usb-quick test-portal lint fuzz bench bench-policy bench-compare bench-coa bench-sessions bench-wait deps clean packages sim crash reloads
+.PHONY: all build demo test test-go test-race test-fuzz test-usb test-usb-quick test-portal test-packages lint fuzz bench bench-policy bench-compare bench-coa bench-sessions bench-wait deps clean packages sim crash reloads
 
 all: build
 
@@ -39,7 +40,7 @@ deps:
 	./.ci/deps
 
 # The whole suite comes last: it ends with the count, and names every skip with its reason.
-test: deps lint test-fuzz sim test-usb-quick test-race test-go
+test: deps lint test-fuzz sim test-usb-quick test-packages test-race test-go
 
 test-go:
 	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 15m $(PKGS)
@@ -62,6 +63,9 @@ test-usb-quick:
 
 test-portal: deps
 	$(GO) test -v -count=1 ./cmd/portaltest
+
+test-packages:
+	GO='$(GO)' ./.ci/packages
 
 lint:
 	./.ci/lint
