@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/mgr"
 )
@@ -106,9 +107,13 @@ func TestServiceForReal(t *testing.T) {
 	}
 	defer made.Close()
 	defer made.Delete()
-	if err := made.Start(); err != nil {
-		t.Fatal(err)
-	}
+	until(t, "the system starts services", func() bool { // while it boots it says that its database is locked
+		err := made.Start()
+		if err != nil && !errors.Is(err, windows.ERROR_SERVICE_DATABASE_LOCKED) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	until(t, "the service writes its status", func() bool {
 		text, err := os.ReadFile(state + `\status.json`)
 		return err == nil && strings.Contains(string(text), `"phase"`)

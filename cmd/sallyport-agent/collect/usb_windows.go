@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/windows/registry"
-
-	"sallyport/netio/report"
 )
 
 // storageDrivers are the services that drive USB disks, with the interface that each
@@ -26,31 +23,71 @@ const (
 	instancesKey = `SYSTEM\CurrentControlSet\Enum\`
 )
 
-// USB lists what the system's drivers for USB disks drive now. Below another root than
-// "/" it reads a tree that looks like Linux, as anywhere.
+// USB lists what the system's drivers for USB disks drive now, and what of it is disabled.
+// Below another root than "/" it reads a tree that looks like Linux, as anywhere.
 func USB(root string) Inventory {
 	if root != "/" && root != "" {
 		return scanSysfs(root)
 	}
-	inv := Inventory{Began: time.Now()}
+	return drivenInventory(thisMachine{})
+}
+
+// thisMachine is the system itself.
+type thisMachine struct{}
+
+// functions are what the drivers' lists have, which disabled ones are not in, and what is
+// disabled among all that the drivers ever had.
+func (thisMachine) functions() (all []drivenFunction, err error) {
+	known := map[string]bool{}
 	for _, driver := range storageDrivers {
-		instances, err := driven(driver.service)
-		if err != nil {
-			inv.Error = fmt.Sprintf("cannot tell what %s drives: %s", driver.service, reason(err))
+		instances, fault := driven(driver.service)
+		if fault != nil {
+			err = fmt.Errorf("cannot tell what %s drives: %w", driver.service, fault)
 		}
 		for _, instance := range instances {
-			d, ok := parseInstance(instance)
-			if !ok || len(inv.Devices) == devicesMax {
-				inv.Error = "a USB disk could not be listed: " + Printable(instance)
-				continue
-			}
-			d.Port = location(instance)
-			d.Ifaces, d.Driver, d.State, d.Connect = []string{driver.iface}, driver.service, report.USBActive, "unknown"
-			inv.Devices = append(inv.Devices, Device{USBDevice: d, Authorized: true})
+			known[strings.ToUpper(instance)] = true
+			all = append(all, drivenFunction{instance: instance, service: driver.service, iface: driver.iface, location: location(instance)})
 		}
 	}
-	slices.SortFunc(inv.Devices, func(a, b Device) int { return strings.Compare(a.Port+a.Serial, b.Port+b.Serial) })
-	return inv
+	for _, f := range storageEver() {
+		if !known[strings.ToUpper(f.instance)] && DevNodeDisabled(f.instance) {
+			f.location, f.disabled = location(f.instance), true
+			all = append(all, f)
+		}
+	}
+	return all, err
+}
+
+// storageEver are the functions that one of the drivers was ever installed for.
+func storageEver() (all []drivenFunction) {
+	models, err := registry.OpenKey(registry.LOCAL_MACHINE, instancesKey+"USB", registry.READ)
+	if err != nil {
+		return nil // no USB at all
+	}
+	defer models.Close()
+	names, _ := models.ReadSubKeyNames(-1)
+	for _, model := range names {
+		k, err := registry.OpenKey(models, model, registry.READ)
+		if err != nil {
+			continue
+		}
+		instances, _ := k.ReadSubKeyNames(-1)
+		for _, instance := range instances {
+			one, err := registry.OpenKey(k, instance, registry.QUERY_VALUE)
+			if err != nil {
+				continue
+			}
+			service, _, _ := one.GetStringValue("Service")
+			one.Close()
+			for _, driver := range storageDrivers {
+				if strings.EqualFold(driver.service, service) {
+					all = append(all, drivenFunction{instance: `USB\` + model + `\` + instance, service: driver.service, iface: driver.iface})
+				}
+			}
+		}
+		k.Close()
+	}
+	return all
 }
 
 // driven lists the device instances of a driver. One that drives nothing has no such key.
@@ -76,27 +113,6 @@ func driven(service string) ([]string, error) {
 		all = append(all, instance)
 	}
 	return all, nil
-}
-
-// parseInstance reads USB\VID_0781&PID_5581\SERIAL. A last part with "&" in it was made up
-// by the system, since the device has no serial number.
-func parseInstance(instance string) (d report.USBDevice, ok bool) {
-	parts := strings.SplitN(instance, `\`, 3)
-	if len(parts) != 3 || !strings.EqualFold(parts[0], "USB") {
-		return d, false
-	}
-	for field := range strings.SplitSeq(parts[1], "&") {
-		switch name, value, _ := strings.Cut(field, "_"); strings.ToUpper(name) {
-		case "VID":
-			d.VID = Printable(strings.ToLower(value))
-		case "PID":
-			d.PID = Printable(strings.ToLower(value))
-		}
-	}
-	if !strings.Contains(parts[2], "&") {
-		d.Serial = Printable(parts[2])
-	}
-	return d, d.VID != "" && d.PID != ""
 }
 
 // location is where a device is plugged in, "Port_#0002.Hub_#0001"; else its instance.

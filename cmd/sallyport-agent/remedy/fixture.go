@@ -41,12 +41,13 @@ func (k fixtureKernel) Unmount(m collect.Mount) error { return k.call("umount", 
 
 func (k fixtureKernel) Detach(m collect.Mount) error { return k.call("detach", m.Point) }
 
-func (k fixtureKernel) End(m collect.Mount, kill bool) {
+func (k fixtureKernel) End(m collect.Mount, kill bool) error {
 	verb := "end"
 	if kill {
 		verb = "kill"
 	}
 	_ = k.call(verb, m.Point) // what is left in use is looked at again
+	return nil
 }
 
 func (k fixtureKernel) UnmountElsewhere(map[string]bool) error { return nil }

@@ -25,7 +25,9 @@ func (u *USB) force(ctx context.Context, d *collect.Device, busy string) (releas
 			within time.Duration
 		}{{false, endWithin}, {true, killWithin}} {
 			for _, m := range d.Mounted {
-				u.kernel.End(m, step.kill)
+				if err := u.kernel.End(m, step.kill); err != nil {
+					return nil, fmt.Errorf("%w, and what uses it cannot be ended: %w", ErrBusy, err)
+				}
 			}
 			err = ErrBusy
 			u.wait(ctx, step.within, func() bool {

@@ -166,7 +166,7 @@ func (linux) Detach(m collect.Mount) error {
 }
 
 // End never ends this process or the first one.
-func (linux) End(m collect.Mount, kill bool) {
+func (linux) End(m collect.Mount, kill bool) error {
 	signal := unix.SIGTERM
 	if kill {
 		signal = unix.SIGKILL
@@ -176,6 +176,7 @@ func (linux) End(m collect.Mount, kill bool) {
 			_ = unix.Kill(pid, signal) // it may have ended; what is left in use is looked at again
 		}
 	}
+	return nil
 }
 
 // Claim: the kernel gives an exclusive open of a block device to one holder, and a

@@ -61,27 +61,37 @@ func (u *USB) unblockEntry(ctx context.Context, e Entry) error {
 		u.wait(ctx, probeDeadline, func() bool { return u.present(e) })
 	}
 	for _, name := range e.Interfaces {
-		dir := filepath.Join(devicesDir, name)
-		err := u.write(filepath.Join(dir, "authorized"), "1", 0)
+		err := u.giveBack(ctx, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the configuration changed: the interface is not there any more
 		}
 		if err != nil {
 			return err
 		}
-		// Append: sysfs takes each write as one name wherever it lands, a plain file
-		// keeps what others wrote.
-		if err := u.write("sys/bus/usb/drivers_probe", name+"\n", os.O_APPEND); err != nil {
-			return err
-		}
-		bound := func() bool {
-			_, err := os.Lstat(filepath.Join(u.root, dir, "driver"))
-			return err == nil
-		}
-		if !u.wait(ctx, probeDeadline, bound) {
-			u.log.Warn("no driver took the un-blocked interface", "interface", name)
-		}
 	}
 	u.log.Info("USB storage un-blocked", "port", e.Port, "interfaces", e.Interfaces)
 	return u.list.remove(e)
+}
+
+// giveBack authorizes an interface and has the kernel look for its driver.
+func (u *USB) giveBack(ctx context.Context, name string) error {
+	if err := u.authorize(name, true); err != nil {
+		return err
+	}
+	if _, ok := u.kernel.(switcher); ok {
+		return nil // the system does that by itself
+	}
+	// Append: sysfs takes each write as one name wherever it lands, a plain file
+	// keeps what others wrote.
+	if err := u.write("sys/bus/usb/drivers_probe", name+"\n", os.O_APPEND); err != nil {
+		return err
+	}
+	bound := func() bool {
+		_, err := os.Lstat(filepath.Join(u.root, devicesDir, name, "driver"))
+		return err == nil
+	}
+	if !u.wait(ctx, probeDeadline, bound) {
+		u.log.Warn("no driver took the un-blocked interface", "interface", name)
+	}
+	return nil
 }

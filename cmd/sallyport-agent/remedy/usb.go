@@ -7,12 +7,13 @@
 //	sync, unmount  every mount of its disks; files open: tell the person, wait, try again
 //	claim          open its block devices exclusively: nobody else uses or mounts them
 //	write down     what is about to be blocked, on the disk before anything is done
-//	authorized 0   for each storage interface
+//	authorized 0   for each storage interface; on Windows it is disabled, until it is
+//	               plugged in again or the system starts
 //	verify         no driver, no disk, within a deadline
 //
-// Un-blocking writes 1 and the interface's name to drivers_probe, and only for what was
-// written down. A stick that was replugged is another attachment: the kernel authorizes
-// it afresh and what was written down for the old one is forgotten.
+// Un-blocking writes 1 and the interface's name to drivers_probe, or enables it, and only
+// what was written down. A stick that was replugged is another attachment: the kernel
+// authorizes it afresh and what was written down for the old one is forgotten.
 package remedy
 
 import (
@@ -70,10 +71,17 @@ type Kernel interface {
 	Claim(name string) (release func(), err error)
 	// Detach writes a mount out and takes it out of the tree although it is in use.
 	Detach(m collect.Mount) error
-	// End tells the processes with files open below a mount point to end, or ends them.
-	End(m collect.Mount, kill bool)
+	// End tells the processes with files open below a mount point to end, or ends them;
+	// errors.ErrUnsupported where the system does not tell which these are.
+	End(m collect.Mount, kill bool) error
 	// Holders names some of the processes with files open below a mount point.
 	Holders(m collect.Mount) []string
+}
+
+// switcher is a Kernel without sysfs. Switch takes a storage interface away from its
+// driver, or gives it back; fs.ErrNotExist when it is not there, ErrBusy when somebody uses it.
+type switcher interface {
+	Switch(name string, on bool) error
 }
 
 // USB blocks and un-blocks USB storage. One Block or Unblock at a time.
@@ -241,7 +249,7 @@ func (u *USB) deauthorize(ctx context.Context, d collect.Device) (gone bool, err
 		}
 	}
 	for i, name := range names {
-		err := u.write(filepath.Join(devicesDir, name, "authorized"), "0", 0)
+		err := u.authorize(name, false)
 		if err == nil {
 			continue
 		}
@@ -424,6 +432,18 @@ func (u *USB) wait(ctx context.Context, within time.Duration, done func() bool) 
 		time.Sleep(verifyStep)
 	}
 	return true
+}
+
+// authorize lets an interface be used, or not.
+func (u *USB) authorize(name string, on bool) error {
+	if s, ok := u.kernel.(switcher); ok {
+		return s.Switch(name, on)
+	}
+	value := "0"
+	if on {
+		value = "1"
+	}
+	return u.write(filepath.Join(devicesDir, name, "authorized"), value, 0)
 }
 
 // write writes a sysfs attribute in one system call.

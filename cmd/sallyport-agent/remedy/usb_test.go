@@ -327,7 +327,7 @@ func (silent) UnmountElsewhere(map[string]bool) error { return nil }
 func (silent) Claim(string) (func(), error)           { return func() {}, nil }
 func (silent) Holders(collect.Mount) []string         { return nil }
 func (silent) Detach(collect.Mount) error             { return nil }
-func (silent) End(collect.Mount, bool)                {}
+func (silent) End(collect.Mount, bool) error          { return nil }
 
 // heldElsewhere is a kernel where somebody nobody can see uses one disk.
 type heldElsewhere struct {
