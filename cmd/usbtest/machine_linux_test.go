@@ -47,6 +47,7 @@ type machine struct {
 	t    *testing.T
 	dir  string
 	qemu *exec.Cmd
+	tpm  *exec.Cmd // swtpm, of which the machine thinks as of a chip; nil without
 	line net.Conn
 	qmp  *json.Encoder
 
@@ -119,6 +120,7 @@ func (m *machine) boot() {
 		"-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net",
 		"-drive", "if=none,id=system,format=raw,file="+m.path("system"), "-device", "usb-storage,id=systemdisk,bus=hc.0,port=8,drive=system,serial=SYSTEM01",
 		"-kernel", m.path("kernel"), "-initrd", m.path("initrd"), "-append", "console=ttyS0 quiet panic=-1 rdinit=/init net.ifnames=0")
+	m.addTPM()
 	m.qemu.Stderr = os.Stderr
 	must(m.t, m.qemu.Start())
 	m.t.Cleanup(m.kill)
@@ -143,6 +145,23 @@ func (m *machine) boot() {
 	m.t.Logf("the machine is up after %s", time.Since(begun).Round(10*time.Millisecond))
 }
 
+// addTPM gives the machine a TPM, when swtpm is here. It keeps its state from one start of the
+// machine to the next.
+func (m *machine) addTPM() {
+	m.t.Helper()
+	program, err := exec.LookPath("swtpm")
+	if err != nil {
+		return
+	}
+	must(m.t, os.MkdirAll(m.path("tpm"), 0o700))
+	socket := m.path("tpm/socket")
+	os.Remove(socket)
+	m.tpm = exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+m.path("tpm"), "--ctrl", "type=unixio,path="+socket, "--terminate")
+	must(m.t, m.tpm.Start())
+	m.waitFor("swtpm listens", bootPatience, func() bool { return exists(socket) })
+	m.qemu.Args = append(m.qemu.Args, "-chardev", "socket,id=tpm,path="+socket, "-tpmdev", "emulator,id=chip,chardev=tpm", "-device", "tpm-tis,tpmdev=chip")
+}
+
 func (m *machine) fatal(format string, args ...any) {
 	m.t.Helper()
 	console, _ := os.ReadFile(m.path("console"))
@@ -160,6 +179,11 @@ func (m *machine) kill() {
 		m.qemu.Wait()
 		m.qemu = nil
 	}
+	if m.tpm != nil {
+		m.tpm.Process.Kill()
+		m.tpm.Wait()
+		m.tpm = nil
+	}
 }
 
 // powerOff ends the guest in order, so that its disks may be looked at.
@@ -167,7 +191,8 @@ func (m *machine) powerOff() {
 	m.t.Helper()
 	must(m.t, json.NewEncoder(m.line).Encode(request{Verb: "poweroff"}))
 	m.wait("the machine is off", func() bool { return m.qemu.ProcessState != nil || m.qemuEnded() })
-	m.qemu = nil
+	m.qemu.Wait()
+	m.kill()
 }
 
 // qemuEnded is true when QEMU closed the control connection.

@@ -268,6 +268,9 @@ func (w *world) reboot() {
 	s.generation++ // QEMU is a new one
 	s.plug()
 	w.blocked(mark, since, s.serial)
+	if w.m.text("/state/device.tpm") != w.key {
+		w.Error("the device has another key after the start")
+	}
 	if got := strings.Count(w.m.text("/state/blocked.json"), "devnum"); got != 1 {
 		w.Errorf("%d entries are written down, want 1", got)
 	}

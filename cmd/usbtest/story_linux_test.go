@@ -38,6 +38,7 @@ type world struct {
 	a         *appliance
 	session   *coatest.ASASession
 	arguments []string
+	key       string // as the TPM gave it out; empty without one
 }
 
 // TestAgentOnARealKernel is one machine from its start to its end; each part leaves it
@@ -54,6 +55,7 @@ func TestAgentOnARealKernel(t *testing.T) {
 		run  func(*world)
 	}{
 		{"system disk", (*world).systemDisk},
+		{"key in the TPM", (*world).keyInTPM},
 		{"plug, quarantine, blocked, pull", (*world).manyTimes},
 		{"UAS", (*world).uas},
 		{"behind a hub", (*world).hub},
@@ -98,6 +100,19 @@ func (w *world) systemDisk() {
 		w.Errorf("the interface of the system disk, %q, is not authorized", on)
 	}
 	w.m.do("write", "/etc/proof", "the root can be written")
+}
+
+// keyInTPM: the agent found the kernel's TPM device by itself, and everything that it signs
+// from here on, the TPM signs.
+func (w *world) keyInTPM() {
+	if w.m.tpm == nil {
+		w.Skip("no swtpm here: make deps installs it; the device key is a file")
+	}
+	w.key = w.m.text("/state/device.tpm")
+	status := w.m.text("/state/status.json")
+	if w.key == "" || w.m.text("/state/device.key") != "" || !strings.Contains(status, `"in": "tpm"`) {
+		w.Errorf("the key is not in the TPM: %s\n%s", status, w.m.agentLog())
+	}
 }
 
 // hop is one step of the story, by the clock of this machine.
