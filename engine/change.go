@@ -108,7 +108,7 @@ func (e *Engine) settled(all []coa.Settlement) {
 		if one := &all[i]; one.Action() != coa.Reopen {
 			s := settlement{Settlement: *one, asked: hideTicket(one.Words()), answered: hideTicket(one.ReplyWords())}
 			s.Request, s.Reply = nil, nil
-			if waiting, ok := e.rehearsals.Load(one.Session); ok {
+			if waiting, ok := e.rehearsals.LoadAndDelete(one.Session); ok {
 				waiting.(chan settlement) <- s
 				continue
 			}

@@ -434,7 +434,7 @@ func TestOperator(t *testing.T) {
 		sound  bool
 		words  string
 	}{{func() { nas.NAK(503) }, true, "are right"}, {func() { nas.NAK(401) }, false, "does not know one of the attributes"},
-		{func() { nas.Silent(100) }, false, "no answer"}} {
+		{func() { nas.Silent(100) }, false, "without a word"}} {
 		c.answer()
 		var got rehearsal
 		err := o.TestNAS(context.Background(), "asa", func(row console.Row) error { got = row.(rehearsal); return nil })

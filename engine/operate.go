@@ -2,15 +2,11 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"runtime"
 	"time"
 
-	"sallyport/coa"
-	"sallyport/coa/recipe"
 	"sallyport/engine/record"
 	"sallyport/netio/console"
 	"sallyport/sessions"
@@ -238,70 +234,6 @@ func (e *Engine) awaitSettled(ctx context.Context, id sessions.ID, serial uint64
 			return ViewSession(s), nil
 		}
 	}
-}
-
-// TestNAS rehearses a change with a NAS: of a session that cannot exist. The good
-// answer is a NAK with Error-Cause 503; anything else says what is wrong.
-func (o operator) TestNAS(ctx context.Context, name string, emit func(console.Row) error) error {
-	nas := o.e.snapshot().NASByName(name)
-	if nas == nil {
-		return problem(404, "unknown-nas", "there is no NAS "+name+" in the configuration")
-	}
-	address, ok := nas.Address()
-	if !ok {
-		return problem(409, "nas-is-a-prefix", name+" stands for a whole prefix; give the device an entry of its own to test it")
-	}
-	return o.e.rehearse(ctx, nas.CoATarget(address), emit)
-}
-
-// rehearsal is one step of a test, as it is shown.
-type rehearsal struct {
-	NAS     string  `json:"nas"`
-	Address string  `json:"address"`
-	Sent    string  `json:"sent,omitempty"`
-	Answer  string  `json:"answer,omitempty"`
-	Outcome string  `json:"outcome"`
-	Sound   bool    `json:"sound"`
-	Meaning string  `json:"meaning"`
-	Seconds float64 `json:"elapsed"`
-}
-
-func (e *Engine) rehearse(ctx context.Context, nas *coa.NAS, emit func(console.Row) error) error {
-	kind := nas.Recipe.Apply()
-	done := make(chan settlement, 1)
-	id := sessions.ID("rehearsal-" + rand.Text())
-	e.rehearsals.Store(id, done)
-	defer e.rehearsals.Delete(id)
-	err := e.coa.Submit(coa.Change{
-		Session: id, Serial: 1, NAS: nas, Kind: kind, Made: e.clock.Now(), Grant: &recipe.Grant{},
-		Ident: recipe.Ident{NASIP: nas.Addr.Addr(), CallingStationID: "00-00-00-00-00-00", AcctSessionID: string(id)[10:18], AuditSessionID: string(id)[10:], UserName: "sallyport-rehearsal"},
-	})
-	if err != nil {
-		return err
-	}
-	select {
-	case s := <-done:
-		return emit(judgeRehearsal(nas, &s))
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func judgeRehearsal(nas *coa.NAS, s *settlement) rehearsal {
-	r := rehearsal{NAS: nas.Name, Address: nas.Addr.String(), Sent: s.asked, Answer: s.answered, Outcome: s.Outcome.String(), Seconds: s.Latency.Seconds()}
-	switch {
-	case s.Outcome == coa.NAK && s.Cause == 503:
-		r.Sound, r.Meaning = true, "address, port, secret and attributes are right: the NAS says that it has no such session"
-	case s.Outcome == coa.NAK:
-		r.Meaning = coa.CauseWords(s.Cause)
-	case s.Outcome == coa.Silent:
-		r.Meaning = "no answer: another port, another secret, a packet filter between, or dynamic authorization is off on the NAS"
-	case s.Outcome == coa.ACK:
-		r.Meaning = "the NAS acknowledged a session that cannot exist: it acknowledges anything, so an acknowledgement of it proves nothing"
-	default:
-		r.Meaning = fmt.Sprint(s.Err)
-	}
-	return r
 }
 
 // Revision names the configuration in force.

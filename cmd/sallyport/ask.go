@@ -86,7 +86,7 @@ func printSession(line []byte) error {
 			line = append(line[:at:at], '}')
 		}
 	}
-	if err := printIndented(line); err != nil {
+	if err := printWords(line); err != nil {
 		return err
 	}
 	var out strings.Builder
@@ -106,19 +106,6 @@ func printSession(line []byte) error {
 		}
 	}
 	_, err := fmt.Fprint(os.Stdout, out.String())
-	return err
-}
-
-func printIndented(line []byte) error {
-	line, err := plain(line)
-	if err != nil {
-		return err
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, line, "", "  "); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(os.Stdout, out.String())
 	return err
 }
 
@@ -264,7 +251,7 @@ func (c *coaTarget) post(verb string) error {
 	if err != nil {
 		return err
 	}
-	show := printIndented
+	show := printWords
 	if c.JSON {
 		show = printLines
 	}
@@ -283,8 +270,34 @@ func (c *reauthCmd) Run() error { return c.post("reauth") }
 // Run ends a session.
 func (c *disconnectCmd) Run() error { return c.post("disconnect") }
 
-// Run rehearses with a NAS.
-func (c *coaTestCmd) Run() error { return c.post("test") }
+// Run rehearses with a NAS. The exit code is 1 when its answer is not the good one.
+func (c *coaTestCmd) Run() error {
+	ctl, err := c.dial()
+	if err != nil {
+		return err
+	}
+	if !c.JSON {
+		fmt.Fprintf(os.Stderr, "Asking %s for a change of a session that cannot exist; silence takes half a minute.\n", c.Target)
+	}
+	sound := false
+	err = ctl.each(http.MethodPost, "/api/v1/coa/test/"+url.PathEscape(c.Target), nil, nil, func(line []byte) error {
+		var row struct {
+			Sound bool `json:"sound"`
+		}
+		if err := decode(line, &row); err != nil {
+			return err
+		}
+		sound = row.Sound
+		if c.JSON {
+			return printLines(line)
+		}
+		return printWords(line)
+	})
+	if err == nil && !sound {
+		return exit{1, fmt.Errorf("changes of authorization do not reach %s as they should", c.Target)}
+	}
+	return err
+}
 
 type statusCmd struct {
 	target
@@ -297,7 +310,7 @@ func (c *statusCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	show := printIndented
+	show := printWords
 	if c.JSON {
 		show = printLines
 	}

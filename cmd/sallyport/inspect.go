@@ -96,8 +96,9 @@ func (c *inspectCmd) inspect(s *store.Store) error {
 	}
 	if c.JSON {
 		err = out.Encode(counts)
-	} else if text, fault := json.MarshalIndent(counts, "", "  "); fault == nil {
-		_, err = fmt.Println(string(text))
+	} else if text, fault := json.Marshal(counts); fault == nil {
+		fmt.Println()
+		err = printWords(text)
 	}
 	if err == nil && len(counts.Damaged) > 0 && !c.Repair {
 		return exit{1, fmt.Errorf("%d things are damaged; the appliance does not start with them, --repair drops them", len(counts.Damaged))}
