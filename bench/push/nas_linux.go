@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/engine/stage"
 	"sallyport/netio/radius"
 	"sallyport/ops/secret"
 )
@@ -26,7 +27,7 @@ type gateway struct {
 
 func openGateway() (g *gateway, err error) {
 	g = &gateway{waits: map[string]chan<- time.Time{}}
-	if g.key, err = radius.NewKey(secret.New([]byte(sharedSecret))); err != nil {
+	if g.key, err = radius.NewKey(secret.New([]byte(stage.Secret))); err != nil {
 		return nil, err
 	}
 	if g.auth, err = listenUDP(); err != nil {
@@ -121,11 +122,16 @@ func (g *gateway) login(to netip.AddrPort, id string, n int) (redirect string, e
 // request is the login of a session.
 func (g *gateway) request(id string, identifier byte) ([]byte, error) {
 	b := radius.Begin(nil, radius.AccessRequest, identifier)
-	b.Text(radius.UserName, userName)
-	b.Password(g.key, []byte(password))
+	b.Text(radius.UserName, stage.User)
+	b.Password(g.key, []byte(stage.Password))
 	b.Addr(radius.NASIPAddress, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	b.Text(radius.CallingStationID, "10.62.145.44")
 	b.AVPair("audit-session-id", id)
 	b.AVPair("coa-push", "true")
 	return g.key.SealRequest(&b)
+}
+
+// listenUDP opens a socket of loopback.
+func listenUDP() (*net.UDPConn, error) {
+	return net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 }

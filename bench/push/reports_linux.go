@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"sallyport/bench"
+	"sallyport/engine/stage"
 	"sallyport/netio/report"
 )
 
@@ -48,14 +49,14 @@ func reports(ctx context.Context, program string) (latencies []time.Duration, er
 		return nil, err
 	}
 	defer g.close()
-	a, err := serve(ctx, program, g.port())
+	a, err := stage.Open(ctx, stage.Options{Program: program, CoAPort: g.port()})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, a.stop()) }()
+	defer func() { err = errors.Join(err, a.Close()) }()
 	all, err := login(ctx, g, a)
 	if err != nil {
-		return nil, fmt.Errorf("%w; the appliance said: %.2000s", err, a.said.String())
+		return nil, fmt.Errorf("%w; the appliance said: %s", err, a.Said())
 	}
 	for _, e := range all { // the first makes each Compliant, and is no part of the measurement
 		if _, err := e.report(ctx, time.Now()); err != nil {
@@ -92,7 +93,7 @@ func measure(ctx context.Context, all []*endpoint) (latencies []time.Duration, e
 }
 
 // login makes the sessions and binds each to its endpoint.
-func login(ctx context.Context, g *gateway, a *appliance) (all []*endpoint, err error) {
+func login(ctx context.Context, g *gateway, a *stage.Appliance) (all []*endpoint, err error) {
 	for n := range endpoints {
 		id := fmt.Sprintf("7f000001%08x56e2dce3", n)
 		redirect, err := g.login(a.Authentication[0], id, n)

@@ -9,12 +9,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/engine/stage"
 	"sallyport/netio/radius"
 	"sallyport/ops/secret"
 )
-
-// sharedSecret is of this measurement only.
-const sharedSecret = "not a secret, for measurement"
 
 const (
 	burst  = 64
@@ -49,7 +47,7 @@ type cutAt struct {
 
 // respond prints its address and serves until it is killed.
 func respond(ctx context.Context) error {
-	key, err := radius.NewKey(secret.New([]byte(sharedSecret)))
+	key, err := radius.NewKey(secret.New([]byte(stage.Secret)))
 	if err != nil {
 		return err
 	}

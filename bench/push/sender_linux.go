@@ -18,6 +18,7 @@ import (
 
 	"sallyport/coa"
 	"sallyport/coa/recipe"
+	"sallyport/engine/stage"
 	"sallyport/netio/radius"
 	"sallyport/ops/secret"
 	"sallyport/sessions"
@@ -37,7 +38,7 @@ type sender struct {
 }
 
 func newSender(o *options, target netip.AddrPort) (*sender, error) {
-	key, err := radius.NewKey(secret.New([]byte(sharedSecret)))
+	key, err := radius.NewKey(secret.New([]byte(stage.Secret)))
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func addPair(p *layeh.Packet, text string) error {
 }
 
 func exchangeOne(ctx context.Context, target netip.AddrPort) error {
-	p := layeh.New(layeh.CodeCoARequest, []byte(sharedSecret))
+	p := layeh.New(layeh.CodeCoARequest, []byte(stage.Secret))
 	err := errors.Join(
 		rfc2865.NASIPAddress_Set(p, []byte{10, 48, 66, 202}),
 		rfc2865.CallingStationID_SetString(p, "10.62.145.44"),

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"sallyport/engine/stage"
 	"sallyport/netio/radius"
 )
 
@@ -43,25 +44,25 @@ func storms(ctx context.Context, program string, n, rounds int) (all []stormed, 
 		return nil, err
 	}
 	defer g.close()
-	a, err := serve(ctx, program, g.port())
+	a, err := stage.Open(ctx, stage.Options{Program: program, CoAPort: g.port()})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, a.stop()) }()
+	defer func() { err = errors.Join(err, a.Close()) }()
 	if err := errors.Join(g.populate(a.Authentication[0], stormID, n), g.populate(a.Authentication[0], probeID, probeCount)); err != nil {
-		return nil, fmt.Errorf("%w; the appliance said: %.2000s", err, a.said.String())
+		return nil, fmt.Errorf("%w; the appliance said: %s", err, a.Said())
 	}
 	for round := range rounds + 1 {
 		one, err := storm(ctx, g, a, n, round, round == rounds)
 		if err != nil {
-			return nil, fmt.Errorf("%w; the appliance said: %.2000s", err, a.said.String())
+			return nil, fmt.Errorf("%w; the appliance said: %s", err, a.Said())
 		}
 		all = append(all, *one)
 	}
 	return all, nil
 }
 
-func storm(ctx context.Context, g *gateway, a *appliance, n, round int, killed bool) (*stormed, error) {
+func storm(ctx context.Context, g *gateway, a *stage.Appliance, n, round int, killed bool) (*stormed, error) {
 	p, err := newProbe(g, a.Authentication[0])
 	if err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func storm(ctx context.Context, g *gateway, a *appliance, n, round int, killed b
 		return nil, err
 	}
 	half, all := g.await(n/2), g.await(n)
-	if err := a.change(round); err != nil {
+	if err := change(a, round); err != nil {
 		return nil, err
 	}
 	begun := time.Now()
@@ -80,8 +81,8 @@ func storm(ctx context.Context, g *gateway, a *appliance, n, round int, killed b
 		if err := wait(ctx, half); err != nil {
 			return nil, err
 		}
-		a.end(syscall.SIGKILL)
-		if err := a.start(ctx); err != nil {
+		a.End(syscall.SIGKILL)
+		if err := a.Start(ctx); err != nil {
 			return nil, err
 		}
 		p.conn.Close()
@@ -117,16 +118,16 @@ func wait(ctx context.Context, told <-chan struct{}) error {
 }
 
 // change has the appliance read a configuration in which the redirect has another ACL.
-func (a *appliance) change(round int) error {
-	text, err := os.ReadFile(a.config())
+func change(a *stage.Appliance, round int) error {
+	text, err := os.ReadFile(a.Config())
 	if err != nil {
 		return err
 	}
 	next := regexp.MustCompile(`acl: ACL_\w+`).ReplaceAllString(string(text), fmt.Sprintf("acl: ACL_ROUND_%d", round))
-	if err := os.WriteFile(a.config(), []byte(next), 0o600); err != nil {
+	if err := os.WriteFile(a.Config(), []byte(next), 0o600); err != nil {
 		return err
 	}
-	return a.reload()
+	return a.Signal(syscall.SIGHUP)
 }
 
 // Who logs in meanwhile is told by the answer to that, and so belongs to nobody's count.

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sallyport/engine/stage"
 	"sallyport/netio/radius"
 	"sallyport/netio/report"
 	"sallyport/ops/secret"
@@ -78,7 +79,7 @@ type gateway struct {
 }
 
 func openGateway(to netip.AddrPort) (*gateway, error) {
-	key, err := radius.NewKey(secret.New([]byte(sharedSecret)))
+	key, err := radius.NewKey(secret.New([]byte(stage.Secret)))
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +131,8 @@ func loginAll(ctx context.Context, a *appliance, n int) ([]*agent, error) {
 		}
 		id := fmt.Sprintf("7f000001%08x56e2dce3", i)
 		v, err := gates[worker].exchange(radius.AccessRequest, func(b *radius.Builder) {
-			b.Text(radius.UserName, userName)
-			b.Password(gates[worker].key, []byte(password))
+			b.Text(radius.UserName, stage.User)
+			b.Password(gates[worker].key, []byte(stage.Password))
 			b.Addr(radius.NASIPAddress, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 			b.Text(radius.CallingStationID, "10.62.145.44")
 			b.AVPair("audit-session-id", id)
@@ -290,7 +291,7 @@ func tellSome(ctx context.Context, a *appliance, all []*agent) (took []time.Dura
 		if _, err := g.exchange(radius.AccountingRequest, func(b *radius.Builder) {
 			b.U32(radius.AcctStatusType, 2) // Stop (RFC 2866 section 5.1)
 			b.Text(radius.AcctSessionID, one.id[:16])
-			b.Text(radius.UserName, userName)
+			b.Text(radius.UserName, stage.User)
 			b.Addr(radius.NASIPAddress, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 			b.Text(radius.CallingStationID, "10.62.145.44")
 			b.AVPair("audit-session-id", one.id)

@@ -25,6 +25,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"sallyport/engine/stage"
 )
 
 // Targets.
@@ -55,15 +57,16 @@ func run(ctx context.Context, program, profile string, agents int) (err error) {
 		fmt.Printf("%d agents instead of %d: this system allows %d descriptors\n", most, agents, most+spare)
 		agents = most
 	}
-	a, err := serve(ctx, program)
+	serving, err := stage.Open(ctx, stage.Options{Program: program})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.stop()) }()
+	defer func() { err = errors.Join(err, serving.Close()) }()
+	a := &appliance{serving}
 	begun := time.Now()
 	all, err := loginAll(ctx, a, agents)
 	if err != nil {
-		return fmt.Errorf("%w; the appliance said: %s", err, a.said())
+		return fmt.Errorf("%w; the appliance said: %s", err, a.Said())
 	}
 	fmt.Printf("%d sessions after %s\n", agents, time.Since(begun).Round(time.Millisecond))
 	before, err := a.memory(ctx)
@@ -72,7 +75,7 @@ func run(ctx context.Context, program, profile string, agents int) (err error) {
 	}
 	begun = time.Now()
 	if err := pollAll(ctx, a, all); err != nil {
-		return fmt.Errorf("%w; the appliance said: %s", err, a.said())
+		return fmt.Errorf("%w; the appliance said: %s", err, a.Said())
 	}
 	fmt.Printf("%d agents wait after %s\n", agents, time.Since(begun).Round(time.Millisecond))
 	after, err := a.memory(ctx)

@@ -2,65 +2,34 @@ package portaltest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
-	"golang.org/x/crypto/bcrypt"
-
 	"sallyport/coa/coatest"
 	"sallyport/engine"
-	"sallyport/ops/secret"
+	"sallyport/engine/stage"
 	"sallyport/ops/usbfixture"
 )
 
 const (
-	sharedSecret = "a-shared-secret-of-32-octets-0001"
-	mac          = "00:50:56:aa:bb:cc"
-	agentFile    = "sallyport-agent-linux-amd64"
+	mac       = "00:50:56:aa:bb:cc"
+	agentFile = "sallyport-agent-linux-amd64"
 
 	// anyPage is what the person wants to see. The browser is told that the NAS is there.
 	anyName = "www.example.com"
 	anyPage = "http://" + anyName + "/"
 )
 
-const configText = `
-appliance: {name: 127.0.0.1, state: state}
-listen:
-  authentication: ["127.0.0.1:0"]
-  accounting:     ["127.0.0.1:0"]
-  portal:  "127.0.0.1:0"
-  console: "127.0.0.1:0"
-  metrics: "127.0.0.1:0"
-nas:
-  - {name: ASA, address: 127.0.0.1, secret: {file: secret}, recipe: cisco-asa, coa: {port: COAPORT}, message-authenticator: require}
-identity: {stores: [{name: internal, users-file: users.yaml}]}
-posture:
-  conditions:   {USB_Check: {usb: {mass-storage: absent}}}
-  remediations: {USB_Block: {usb: block, mode: automatic, message: "Remove the USB disk."}}
-  requirements: {USB_Block: {os: [linux], conditions: [USB_Check], remediation: USB_Block}}
-  policy:
-    - {rule: USB check, os: [linux], requirements: [{name: USB_Block, enforcement: mandatory}]}
+const provisioning = `
 provisioning:
   agents-directory: agents
   rules:
     - {rule: Linux_Posture, when: 'endpoint.os == "linux"', give: agent-linux}
-authorization:
-  dacls: {PERMIT_ALL_TRAFFIC: ["permit ip any any"]}
-  profiles:
-    PermitAccess:     {dacl: PERMIT_ALL_TRAFFIC}
-    Posture_Redirect: {redirect: {portal: client-provisioning, acl: ACL_WEBAUTH_REDIRECT}}
-  rules:
-    - {rule: Compliant_Devices_Access, when: 'session.authenticated && session.posture == "Compliant"', profile: PermitAccess}
-    - {rule: Posture_Unknown,          when: 'session.posture != "Compliant"', profile: Posture_Redirect}
-  default: DenyAccess
 `
 
 // world is the appliance and the NAS, as programs and sockets.
@@ -75,31 +44,20 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
-	hash, err := bcrypt.GenerateFromPassword([]byte("cisco"), bcrypt.MinCost)
-	must(t, err)
-	held, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	must(t, err)
-	coa := held.LocalAddr().(*net.UDPAddr)
-	for name, text := range map[string]string{
-		"secret": sharedSecret + "\n", "users.yaml": fmt.Sprintf("cisco: {password: %q}\n", hash),
-		"sallyport.yaml": strings.Replace(configText, "COAPORT", strconv.Itoa(coa.Port), 1),
-	} {
-		must(t, os.WriteFile(w.path(name), []byte(text), 0o600))
-	}
-	for _, dir := range []string{"state", "agents", "endpoint", "downloads"} {
+	for _, dir := range []string{"agents", "endpoint", "downloads"} {
 		must(t, os.Mkdir(w.path(dir), 0o700))
 	}
 	w.build()
-	w.launch("the appliance", exec.Command(w.path("sallyport"), "serve", "--config", w.path("sallyport.yaml"), "--addrs-file", w.path("bound.json")))
-	await(t, "the appliance listens", patience, func() bool {
-		b, err := os.ReadFile(w.path("bound.json"))
-		return err == nil && json.Unmarshal(b, &w.bound) == nil
-	})
-	held.Close() // the appliance has opened its own ports: this one is the ASA's
-	w.asa, err = coatest.NewASA(coatest.ASAConfig{Name: "ASA", Secret: secret.New([]byte(sharedSecret)), AuthServer: w.bound.Authentication[0],
-		AcctServer: w.bound.Accounting[0], CoAListen: coa.String(), MessageAuthenticator: true, RequireMessageAuthenticator: true})
+	appliance, asa, err := stage.OpenWithASA(t.Context(), stage.Options{Program: w.path("sallyport"), Dir: w.dir, Block: true, More: provisioning}, nil)
 	must(t, err)
-	t.Cleanup(w.asa.Close)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the appliance said:\n%s", appliance.Said())
+		}
+		must(t, appliance.Close())
+	})
+	t.Cleanup(asa.Close)
+	w.asa, w.bound = asa, appliance.Bound
 	w.tree, err = usbfixture.New(w.path("endpoint"))
 	must(t, err)
 	t.Cleanup(func() { must(t, w.tree.Close()) })
@@ -140,7 +98,7 @@ func (w *world) login(mac string) *coatest.ASASession {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	s, err := w.asa.Login(ctx, "cisco", "cisco", coatest.Endpoint{PublicIP: netip.MustParseAddr("10.62.145.44"), MAC: mac, Platform: "linux-64", Type: "machine"})
+	s, err := w.asa.Login(ctx, stage.User, stage.Password, coatest.Endpoint{PublicIP: netip.MustParseAddr("10.62.145.44"), MAC: mac, Platform: "linux-64", Type: "machine"})
 	must(w.t, err)
 	return s
 }
