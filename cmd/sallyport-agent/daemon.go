@@ -125,11 +125,9 @@ func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *strea
 	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
 	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
 	d.others(ctx)
-	key, err := publicKey(opts.RemedyKey)
-	if err != nil {
+	if d.tools, err = newTools(opts, dir, d.clock, d.log); err != nil {
 		return nil, err
 	}
-	d.tools = remedy.NewTools(remedy.ToolsConfig{Root: opts.Sysroot, Key: key, Refuse: opts.Refuse}, dir, d.log)
 	d.surveyor.Scripts = d.ask
 	d.core = core.New(core.Config{Agent: me, System: system, BootID: boot, Heartbeat: opts.Heartbeat, Once: once,
 		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Observe: opts.USBMode == report.USBObserve, Renew: opts.UpdateKey != "" && !once, Seed: rand.Uint64()})
@@ -380,6 +378,9 @@ func (d *daemon) fetch(ctx context.Context, e core.FetchPolicy) core.Event {
 	policy, err := d.client.Policy(ctx, e.Appliance, e.ETag)
 	if err != nil {
 		return failed(e.Gen, core.DoingPolicy, 0, err)
+	}
+	if d.client.Enrolment().Authority != "" { // then it was signed
+		d.tools.Vouch(policy.Publishers)
 	}
 	return core.PolicyFetched{Gen: e.Gen, Policy: *policy}
 }

@@ -41,6 +41,7 @@ type options struct {
 	USBMode string `name:"usb-mode" enum:",observe,reactive,strict" default:"" help:"observe: never block; reactive: block what appears; strict: let nothing new in but hubs, keyboards and what is allowed. Without it the appliance's policy says." placeholder:"MODE"`
 
 	RemedyKey string   `help:"Run programs and scripts only when they are signed with this key: an Ed25519 public key, base64, as sallyport library key prints it." placeholder:"KEY"`
+	Files     []string `name:"file-directory" help:"Directories where the appliance may have files put, each an absolute path that only root can write to; the first takes those that name none. Without it: files in --state." placeholder:"DIR"`
 	UpdateKey string   `help:"Replace this program by newer builds of the appliance's that are signed with this key, written as for --remedy-key; without it the program stays as it is." placeholder:"KEY"`
 	Refuse    []string `help:"Actions that this agent never carries out, whoever asks: program.launch, script.run, app.stop ..." placeholder:"VERB"`
 
@@ -87,6 +88,11 @@ func (o *options) check() error {
 	}
 	if o.MessageCommand != "" && !filepath.IsAbs(o.MessageCommand) {
 		fault("--message-command %q: want an absolute path", o.MessageCommand)
+	}
+	for _, dir := range o.Files {
+		if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || dir == "/" {
+			fault("--file-directory %q: want an absolute path of a directory, in its shortest form", dir)
+		}
 	}
 	for name, key := range map[string]string{"--remedy-key": o.RemedyKey, "--update-key": o.UpdateKey} {
 		if _, err := publicKey(key); err != nil {

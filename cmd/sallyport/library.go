@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +28,8 @@ type libraryCmd struct {
 	Key    libraryKeyCmd    `cmd:"" help:"Make a key to sign with, and print the public one."`
 
 	SignAgent  librarySignAgentCmd  `cmd:"" help:"Sign a build of the agent, for those that replace themselves by it."`
-	SignRemedy librarySignRemedyCmd `cmd:"" help:"Sign what a remediation has agents run, for those that run nothing else."`
+	SignFile   librarySignFileCmd   `cmd:"" help:"Sign a program or a script as its publisher."`
+	SignRemedy librarySignRemedyCmd `cmd:"" help:"Sign what a remediation has agents run or fetch, for those that do nothing else."`
 }
 
 type libraryShowCmd struct {
@@ -180,7 +183,7 @@ func privateKey(path string) (ed25519.PrivateKey, error) {
 type librarySignRemedyCmd struct {
 	Key    string `required:"" help:"The private key, as key made it." type:"existingfile" placeholder:"FILE"`
 	Config string `help:"Configuration file." default:"${config}" placeholder:"FILE"`
-	Name   string `arg:"" help:"A remediation of the configuration that launches a program or runs a script."`
+	Name   string `arg:"" help:"A remediation of the configuration that launches a program, runs a script or fetches a file."`
 }
 
 // Run prints the signature, for the key signature of the remediation.
@@ -190,14 +193,39 @@ func (c *librarySignRemedyCmd) Run() error {
 		return configError(faults.Err())
 	}
 	written, ok := loaded.Posture.Remediations.Get(c.Name)
-	if !ok || written.Launch == nil && written.Script == nil {
-		return fmt.Errorf("%s has no remediation %q that launches a program or runs a script", c.Config, c.Name)
+	if !ok || written.Launch == nil && written.Script == nil && written.File == nil {
+		return fmt.Errorf("%s has no remediation %q that launches a program, runs a script or fetches a file", c.Config, c.Name)
 	}
 	key, err := privateKey(c.Key)
 	if err != nil {
 		return err
 	}
 	fmt.Println(base64.StdEncoding.EncodeToString(ed25519.Sign(key, posture.ActionOf("", written).SignedText())))
+	return nil
+}
+
+type librarySignFileCmd struct {
+	Key  string `required:"" help:"The publisher's private key, as key made it." type:"existingfile" placeholder:"FILE"`
+	File string `arg:"" help:"A program or a script." type:"existingfile"`
+}
+
+// Run prints the signature, for the key publisher-signature of a remediation.
+func (c *librarySignFileCmd) Run() error {
+	key, err := privateKey(c.Key)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return err
+	}
+	text := report.PublisherText(hex.EncodeToString(sum.Sum(nil)))
+	fmt.Println(base64.StdEncoding.EncodeToString(ed25519.Sign(key, text)))
 	return nil
 }
 

@@ -42,6 +42,7 @@ func CompileIn(c *config.Config, scope *expr.Scope) (*Policy, config.Warnings, c
 	w.library = w.libraryOf(&c.Posture.Library.Content)
 	w.policy.control = w.usbControl()
 	w.conditions()
+	w.policy.publishers = w.publishers()
 	w.remediations()
 	w.requirements()
 	w.rules()
@@ -282,6 +283,11 @@ func (c *compiler) unused() {
 	for name, r := range c.section.Remediations.All() {
 		if !c.used["remediation "+name] {
 			c.warn(r.Pos, "posture.remediations."+name, "no requirement uses this remediation", "")
+		}
+	}
+	for name, p := range c.section.Publishers.All() {
+		if !c.used["publisher "+name] {
+			c.warn(p.Pos, "posture.publishers."+name, "no remediation names this publisher", "")
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (p *Policy) Document(in *Input) *report.Policy { return p.match(&in.Session
 func (p *Policy) documentOf(m *match, in *expr.Input) *report.Policy {
 	doc := &report.Policy{
 		V: report.Version, Collect: []string{}, HeartbeatS: int(p.heartbeat / time.Second),
-		Requirements: []report.Requirement{}, USB: p.control,
+		Requirements: []report.Requirement{}, USB: p.control, Publishers: p.publishers,
 	}
 	for _, r := range m.requirements {
 		for _, i := range r.conditions {

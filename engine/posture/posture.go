@@ -72,6 +72,7 @@ type Policy struct {
 	heartbeat     time.Duration
 	times         times
 	control       *report.USBControl
+	publishers    []report.Publisher
 	reassess      []reassessment
 	memo          *memo
 }

@@ -30,12 +30,14 @@ func ActionOf(requirement string, r *config.Remediation) *report.Action {
 		m.Target = r.Link.Value // a message that names the page
 	case r.Launch != nil:
 		m.Verb, m.Target, m.SHA256 = report.VerbLaunch, r.Launch.Path.Value, strings.ToLower(r.Launch.SHA256.Value)
-		m.Publisher, m.Signature, m.Arguments = r.Launch.Publisher, r.Launch.Signature.Value, texts(r.Launch.Arguments)
+		m.Publisher, m.PublisherSignature = r.Launch.Publisher, r.Launch.PublisherSignature.Value
+		m.Signature, m.Arguments = r.Launch.Signature.Value, texts(r.Launch.Arguments)
 	case r.File != nil:
-		m.Verb, m.Target, m.SHA256 = report.VerbFile, r.File.URL.Value, strings.ToLower(r.File.SHA256.Value)
+		m.Verb, m.Target, m.SHA256 = report.VerbFile, r.File.URL.Value+r.File.File.Value, strings.ToLower(r.File.SHA256.Value)
+		m.To, m.Permissions, m.Signature = r.File.To.Value, r.File.Permissions, r.File.Signature.Value
 	case r.Script != nil:
 		m.Verb, m.Target, m.SHA256 = report.VerbScript, r.Script.File.Value, strings.ToLower(r.Script.SHA256.Value)
-		m.Signature = r.Script.Signature.Value
+		m.Publisher, m.PublisherSignature, m.Signature = r.Script.Publisher, r.Script.PublisherSignature.Value, r.Script.Signature.Value
 	case r.AntiMalware != "":
 		m.Verb = report.VerbAntiMalwareUpdate
 	case r.Firewall != "":
@@ -109,7 +111,7 @@ func (c *compiler) remediations() {
 func (c *compiler) sendable(r *config.Remediation, path string) {
 	const octetsMax = 1024
 	action := ActionOf("", r)
-	for _, text := range append([]string{action.Target, action.Publisher}, action.Arguments...) {
+	for _, text := range append([]string{action.Target, action.Publisher, action.To}, action.Arguments...) {
 		if len(text) > octetsMax || strings.ContainsFunc(text, report.Deceiving) {
 			c.fault(r.Pos, path, fmt.Sprintf("%.40q is longer than %d octets, or holds characters that do not show", text, octetsMax), "agents take no such text")
 		}
@@ -121,11 +123,8 @@ func (c *compiler) remediation(r *config.Remediation, path string) {
 	if r.Link.Value != "" && !strings.HasPrefix(r.Link.Value, "https://") {
 		c.fault(r.Link.Pos, path+".link", strconv.Quote(r.Link.Value)+" is not an https URL", "a page that tells people what to do must come from where it says")
 	}
-	if f := r.File; f != nil {
-		if !strings.HasPrefix(f.URL.Value, "https://") {
-			c.fault(f.URL.Pos, path+".file.url", strconv.Quote(f.URL.Value)+" is not an https URL", "")
-		}
-		c.digest(f.SHA256, path+".file.sha256")
+	if r.File != nil {
+		c.download(r.File, path+".file")
 	}
 	if s := r.Script; s != nil {
 		if strings.ContainsAny(s.File.Value, `/\`) {
@@ -133,17 +132,78 @@ func (c *compiler) remediation(r *config.Remediation, path string) {
 		}
 		c.digest(s.SHA256, path+".script.sha256")
 		c.signature(s.Signature, path+".script.signature")
+		c.published(s.Pos, s.Publisher, s.PublisherSignature, s.SHA256, path+".script")
 	}
 	if l := r.Launch; l != nil {
 		c.digest(l.SHA256, path+".launch.sha256")
 		c.signature(l.Signature, path+".launch.signature")
+		c.published(l.Pos, l.Publisher, l.PublisherSignature, l.SHA256, path+".launch")
 		if n := len(l.Arguments); n > argumentsMax {
 			c.fault(l.Pos, path+".launch.arguments", fmt.Sprintf("%d arguments are more than the %d that an agent takes", n, argumentsMax), "")
 		}
 	}
+	if a := r.Application; a != nil && a.Do == "uninstall" && !report.PackageName(a.Name.Value) {
+		c.fault(a.Name.Pos, path+".application.name", strconv.Quote(a.Name.Value)+" is not the name of a package", "dpkg -l or rpm -qa print them")
+	}
 	if r.Retries > 0 && r.Interval == 0 {
 		c.warn(r.Pos, path+".retries", "retries without an interval follow each other at once", "write interval: 30s")
 	}
+}
+
+// download checks where a file is fetched, and where it goes.
+func (c *compiler) download(f *config.Download, path string) {
+	switch name := f.File.Value; {
+	case f.URL.Value == "" && name == "":
+		c.fault(f.Pos, path, "nothing says where the file is", "write url: https://..., or file: with a name in provisioning.agents-directory")
+	case f.URL.Value != "" && name != "":
+		c.fault(f.Pos, path, "the file is in two places: url and file", "write one of them")
+	case f.URL.Value != "" && !strings.HasPrefix(f.URL.Value, "https://"):
+		c.fault(f.URL.Pos, path+".url", strconv.Quote(f.URL.Value)+" is not an https URL", "")
+	case strings.ContainsAny(name, `/\`):
+		c.fault(f.File.Pos, path+".file", strconv.Quote(name)+" is not a plain file name", "the file is in provisioning.agents-directory")
+	}
+	if _, err := report.FileName(&report.Action{Target: f.URL.Value + f.File.Value, To: f.To.Value}); err != nil {
+		pos := f.To.Pos
+		if f.To.Value == "" {
+			pos = f.Pos
+		}
+		c.fault(pos, path+".to", err.Error(), "write to: NAME, or an absolute path in a directory that the agents allow")
+	}
+	c.digest(f.SHA256, path+".sha256")
+	c.signature(f.Signature, path+".signature")
+}
+
+// published wants a signature of a publisher whose key is known, over this very digest.
+func (c *compiler) published(pos config.Pos, publisher string, signature, digest config.Text, path string) {
+	known, ok := c.section.Publishers.Get(publisher)
+	c.used["publisher "+publisher] = true
+	switch {
+	case !ok && signature.Value != "" && publisher == "":
+		c.fault(signature.Pos, path+".publisher-signature", "nothing says whose signature this is", "write publisher: with a name of posture.publishers")
+	case !ok && (signature.Value != "" || strings.HasSuffix(path, ".script") && publisher != ""):
+		c.fault(pos, path+".publisher", fmt.Sprintf("there is no publisher %q", publisher), config.DidYouMean(publisher, c.section.Publishers.Names()))
+	case ok && signature.Value == "":
+		c.fault(pos, path, fmt.Sprintf("the publisher %q has a key, and there is no signature of it", publisher), "publisher-signature: sallyport library sign-file prints one")
+	case ok && isHex(digest.Value, 64):
+		a := &report.Action{Publisher: publisher, PublisherSignature: signature.Value, SHA256: strings.ToLower(digest.Value)}
+		if err := a.PublishedBy([]report.Publisher{{Name: publisher, Key: known.Key.Value}}); err != nil {
+			c.fault(signature.Pos, path+".publisher-signature", err.Error(), "sallyport library sign-file prints one")
+		}
+	}
+}
+
+// publishers are those of the section, as agents are told them.
+func (c *compiler) publishers() (out []report.Publisher) {
+	for name, p := range c.section.Publishers.All() {
+		if key, err := base64.StdEncoding.DecodeString(p.Key.Value); err != nil || len(key) != ed25519.PublicKeySize {
+			c.fault(p.Key.Pos, "posture.publishers."+name+".key", "this is no Ed25519 public key in base64", "sallyport library key prints one")
+		}
+		out = append(out, report.Publisher{Name: name, Key: p.Key.Value})
+	}
+	if n := len(out); n > report.PublishersMax {
+		c.fault(config.Pos{File: c.config.File}, "posture.publishers", fmt.Sprintf("%d publishers are more than the %d that an agent takes", n, report.PublishersMax), "")
+	}
+	return out
 }
 
 func (c *compiler) digest(t config.Text, path string) {

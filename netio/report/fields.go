@@ -161,6 +161,11 @@ func (p *Policy) fields(w *walker) {
 	if p.USB != nil {
 		w.in("usb", p.USB.fields)
 	}
+	if w.count("publishers", len(p.Publishers), PublishersMax) {
+		for i := range p.Publishers {
+			w.in(fmt.Sprintf("publishers[%d]", i), p.Publishers[i].fields)
+		}
+	}
 	if !w.count("requirements", len(p.Requirements), requirementsMax) {
 		return
 	}

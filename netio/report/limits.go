@@ -38,6 +38,7 @@ const (
 	collectMax      = 64   // kinds of fact
 	argumentsMax    = 32   // of a program that is launched
 	eventsMax       = 256  // in one long-poll answer
+	PublishersMax   = 16   // in a policy
 )
 
 // Lengths of fields in octets of UTF-8.
@@ -60,4 +61,4 @@ const secondsMax = 7 * 24 * 3600
 
 // No list that may be full is refused for its structure.
 const _ = uint(itemsMax - max(addressesMax, devicesMax, ifacesMax, nodesMax, factsMax, actionsMax,
-	requirementsMax, outcomesMax, conditionsMax, collectMax, argumentsMax, eventsMax))
+	requirementsMax, outcomesMax, conditionsMax, collectMax, argumentsMax, eventsMax, PublishersMax))

@@ -112,6 +112,10 @@ type Policy struct {
 	USB          *USBControl   `json:"usb,omitempty"`
 	HeartbeatS   int           `json:"heartbeat_s"`
 	Requirements []Requirement `json:"requirements"`
+
+	// Publishers are whose signatures actions may name. An agent believes them of a policy
+	// that its authority has signed.
+	Publishers []Publisher `json:"publishers,omitempty"`
 }
 
 // Requirement is what one requirement asks of the endpoint.
@@ -198,8 +202,8 @@ type USBDevice struct {
 // ActionResult says how an action ended.
 type ActionResult struct {
 	ID     string `json:"id"`
-	Result string `json:"result"` // done, failed, refused, pending
-	Error  string `json:"error,omitempty"`
+	Result string `json:"result"`          // done, failed, refused, pending
+	Error  string `json:"error,omitempty"` // why it was not done, or in words what was
 }
 
 // Verdict answers a Report.

@@ -6,6 +6,7 @@ import "time"
 type Posture struct {
 	Conditions    Map[Condition]   `key:"conditions"`
 	Remediations  Map[Remediation] `key:"remediations"`
+	Publishers    Map[Publisher]   `key:"publishers"` // whose signatures launch and script may ask for
 	Requirements  Map[Requirement] `key:"requirements"`
 	Policy        []PostureRule    `key:"policy"`
 	Reassessment  []Reassessment   `key:"reassessment"` // the first that matches; none: reports come by themselves
@@ -22,11 +23,11 @@ type Remediation struct {
 	USB         string        `key:"usb" one:"block"`
 	Link        Text          `key:"link"`   // a page that the person is shown
 	Launch      *Launch       `key:"launch"` // a program on the endpoint
-	File        *Download     `key:"file"`   // a file that the person is given
+	File        *Download     `key:"file"`   // a file that the endpoint is given
 	Script      *Script       `key:"script"` // a script that the agent runs
 	AntiMalware string        `key:"anti-malware" one:"update"`
 	Firewall    string        `key:"firewall" one:"enable"`
-	Patch       string        `key:"patch" one:"activate|install|update"`
+	Patch       string        `key:"patch" one:"install|activate|update"` // what makes updates by itself, turning that on, or the updates that are missing
 	Application *AppRemoval   `key:"application"`
 	Mode        string        `key:"mode" default:"automatic" one:"automatic|manual"`
 	Interval    time.Duration `key:"interval" default:"0s" range:"0s..1h"` // between tries; 0: once, until the next report
@@ -39,16 +40,29 @@ type Launch struct {
 	Pos       Pos
 	Path      Text   `key:"path,required"`
 	SHA256    Text   `key:"sha256,required"`
-	Publisher string `key:"publisher"` // who must have signed it, as its system knows it; empty: the digest alone counts
+	Publisher string `key:"publisher"` // who must have signed it: one of posture.publishers, or as its system knows it; empty: the digest alone counts
 	Signature Text   `key:"signature"` // of this path, digest and arguments, for agents that are told a remedy key
 	Arguments []Text `key:"arguments"`
+
+	PublisherSignature Text `key:"publisher-signature"` // of the file, by the publisher's key
 }
 
-// Download is a file that is fetched and checked.
+// Publisher is somebody whose files agents run.
+type Publisher struct {
+	Pos Pos
+	Key Text `key:"key,required"` // Ed25519, base64
+}
+
+// Download is a file that is fetched, checked and put where the endpoint lets it be put.
 type Download struct {
 	Pos    Pos
-	URL    Text `key:"url,required"` // https
+	URL    Text `key:"url"`  // https, where it is fetched
+	File   Text `key:"file"` // or a plain name, in the agents directory
 	SHA256 Text `key:"sha256,required"`
+	To     Text `key:"to"` // an absolute path, or a name in the agent's own directory for files; empty: the name it has
+
+	Permissions string `key:"permissions" default:"0644" one:"0600|0640|0644|0700|0750|0755"`
+	Signature   Text   `key:"signature"` // of all this, for agents that are told a remedy key
 }
 
 // Script is one that the agent runs. The appliance hands out the file; the agent runs
@@ -58,13 +72,16 @@ type Script struct {
 	File   Text `key:"file,required"` // a plain name, in the agents directory
 	SHA256 Text `key:"sha256,required"`
 
-	Signature Text `key:"signature"` // of this name and digest, for agents that are told a remedy key
+	Signature Text   `key:"signature"` // of this name and digest, for agents that are told a remedy key
+	Publisher string `key:"publisher"` // who must have signed it, one of posture.publishers; empty: the digest alone counts
+
+	PublisherSignature Text `key:"publisher-signature"` // of the file, by the publisher's key
 }
 
 // AppRemoval ends or removes a program.
 type AppRemoval struct {
 	Pos  Pos
-	Name Text   `key:"name,required"`
+	Name Text   `key:"name,required"` // to stop: of a program's file, or its path; to uninstall: of a package
 	Do   string `key:"do,required" one:"stop|uninstall"`
 }
 

@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -25,15 +25,21 @@ func output(ctx context.Context, program string, args ...string) (string, error)
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
 	cmd.WaitDelay = time.Second
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", err
+	var text bounded
+	cmd.Stdout = &text                                      // and not a pipe of our own, which whatever it leaves behind would keep open
+	if err = cmd.Run(); errors.Is(err, exec.ErrWaitDelay) { // it ended well, and left something behind
+		err = nil
 	}
-	if err := cmd.Start(); err != nil {
-		return "", err
-	}
-	text, err := io.ReadAll(io.LimitReader(pipe, outputMax))
-	return string(text), errors.Join(err, cmd.Wait())
+	return text.String(), err
+}
+
+// bounded keeps the first octets of what a program prints, and reads on.
+type bounded struct{ strings.Builder }
+
+// Write takes some output.
+func (b *bounded) Write(p []byte) (int, error) {
+	b.Builder.Write(p[:min(len(p), outputMax-b.Len())])
+	return len(p), nil
 }
 
 // systemProgram finds a program where only root can have put it.

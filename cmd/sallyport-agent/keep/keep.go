@@ -5,6 +5,8 @@
 //	device.key      the device key, PEM, mode 0600
 //	device.tpm      the same as a TPM gave it out, of no use to another one
 //	memory.json     sequence numbers, known appliances, the key trusted on first use
+//	fetched.json    files that were written because the appliance asked for it
+//	files/          where they are, unless the agent is configured otherwise
 //	blocked.json    what the agent holds blocked; not synced, a start of the system voids it
 //	status.json     what `status` reads, mode 0644; not synced
 //	lock            held by the running agent
@@ -37,6 +39,21 @@ func Open(path string) (Dir, error) {
 		return "", fmt.Errorf("state directory: %w", err)
 	}
 	return Dir(path), nil
+}
+
+// Sub makes a directory in it that everybody may read.
+func (d Dir) Sub(name string) (string, error) {
+	path, err := filepath.Abs(d.Path(name))
+	if err == nil {
+		err = os.MkdirAll(path, 0o755)
+	}
+	if err == nil {
+		err = os.Chmod(path, 0o755) // whatever the umask is
+	}
+	if err != nil {
+		return "", fmt.Errorf("state directory: %w", err)
+	}
+	return path, nil
 }
 
 // Path is where a file of the directory is.

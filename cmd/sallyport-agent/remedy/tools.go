@@ -8,27 +8,31 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/cmd/sallyport-agent/collect"
 	"sallyport/cmd/sallyport-agent/keep"
 	"sallyport/netio/report"
+	"sallyport/ops/clock"
 )
 
 // Limits of what is run.
 const (
-	runWithin     = 5 * time.Minute // of a program or script, which is ended then with all it started
-	scriptMax     = 1 << 20         // octets
-	programMax    = 512 << 20       // octets that are read for a digest
-	outputMax     = 4 << 10         // octets of output that are kept
-	stopWithin    = 10 * time.Second
-	stopNow       = 5 * time.Second
-	scratchPrefix = "remedy-" // of directories in the state directory
+	runWithin      = 5 * time.Minute  // of a program or script, which is ended then with all it started
+	packagesWithin = 30 * time.Minute // of a package manager, which may have much to fetch
+	scriptMax      = 1 << 20          // octets
+	programMax     = 512 << 20        // octets that are read for a digest
+	outputMax      = 4 << 10          // octets of output that are kept
+	stopWithin     = 10 * time.Second
+	stopNow        = 5 * time.Second
+	scratchPrefix  = "remedy-" // of directories in the state directory
 )
 
 // Tools carry out what is not about USB: a closed list, each by means that the system has
@@ -40,14 +44,25 @@ const (
 //	firewall.enable     the product that is installed: ufw, firewalld, nftables
 //	antimalware.update  the product that is installed: ClamAV
 //
+//	file.fetch          a file with its digest, into a directory that the agent's own file names
+//	patch.*             apt or dnf
+//	app.uninstall       dpkg or rpm; nothing that the system needs, or that others need, and not the agent
+//
 // The other verbs are refused with a reason.
 type Tools struct {
-	root   string
-	dir    keep.Dir
-	key    ed25519.PublicKey // nil: a digest is enough
-	refuse []string
-	within time.Duration
-	log    *slog.Logger
+	root    string
+	dir     keep.Dir
+	files   []string          // directories for files
+	key     ed25519.PublicKey // nil: a digest is enough
+	refuse  []string
+	within  time.Duration
+	packed  time.Duration // for what package managers do
+	web     *http.Client
+	program string // this agent's file
+	clock   clock.Clock
+	log     *slog.Logger
+
+	vouched atomic.Pointer[[]report.Publisher] // of a policy that the agent's authority signed; nil: of none
 
 	asking  sync.Mutex // guards answers: one script at a time
 	answers map[string]answer
@@ -58,6 +73,11 @@ type ToolsConfig struct {
 	Root   string            // "/" for this machine
 	Key    ed25519.PublicKey // whoever must have signed what is run; nil: nobody need have
 	Refuse []string          // verbs that are never carried out
+	Files  []string          // directories where files may be put; the first is for those without a path
+	Clock  clock.Clock       // nil: the machine's
+
+	// Web fetches what is named by a URL; nil: over TLS that the system's roots vouch for.
+	Web http.RoundTripper
 }
 
 // NewTools makes tools that put scripts into a directory below dir, and takes away what an
@@ -70,8 +90,21 @@ func NewTools(c ToolsConfig, dir keep.Dir, log *slog.Logger) *Tools {
 			}
 		}
 	}
-	return &Tools{root: c.Root, dir: dir, key: c.Key, refuse: c.Refuse, within: runWithin, log: log, answers: map[string]answer{}}
+	t := &Tools{root: c.Root, dir: dir, files: c.Files, key: c.Key, refuse: c.Refuse, within: runWithin, packed: packagesWithin,
+		web: webClient(c.Web), clock: c.Clock, log: log, answers: map[string]answer{}}
+	if t.program, _ = os.Executable(); t.program == "" {
+		t.program = "/" // of nobody's package
+	}
+	if t.clock == nil {
+		t.clock = clock.System{}
+	}
+	t.sweep()
+	return t
 }
+
+// Vouch says whose signatures count: of a policy that was signed by the authority that this
+// agent is tied to.
+func (t *Tools) Vouch(publishers []report.Publisher) { t.vouched.Store(&publishers) }
 
 // Fetch gets a file of the appliance's, of at most so many octets.
 type Fetch func(ctx context.Context, name string, most int) ([]byte, error)
@@ -81,7 +114,11 @@ func (t *Tools) Do(ctx context.Context, a *report.Action, fetch Fetch) Outcome {
 	if why := t.refused(a); why != "" {
 		return Outcome{Refused, why}
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.within)
+	within := t.within
+	if strings.HasPrefix(a.Verb, "patch.") || a.Verb == report.VerbAppUninstall {
+		within = t.packed
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	switch a.Verb {
 	case report.VerbLaunch:
@@ -94,6 +131,12 @@ func (t *Tools) Do(ctx context.Context, a *report.Action, fetch Fetch) Outcome {
 		return t.firewall(ctx)
 	case report.VerbAntiMalwareUpdate:
 		return t.antiMalware(ctx)
+	case report.VerbFile:
+		return t.file(ctx, a, fetch)
+	case report.VerbPatchInstall, report.VerbPatchActivate, report.VerbPatchUpdate:
+		return t.patch(ctx, a.Verb)
+	case report.VerbAppUninstall:
+		return t.uninstall(ctx, a.Target)
 	}
 	return Outcome{Refused, a.Verb + " is " + notInThisBuild}
 }
@@ -105,15 +148,32 @@ func (t *Tools) refused(a *report.Action) string {
 	switch {
 	case slices.Contains(t.refuse, a.Verb):
 		return "this agent is configured to refuse " + a.Verb
-	case a.Verb != report.VerbLaunch && a.Verb != report.VerbScript:
+	case a.Verb != report.VerbLaunch && a.Verb != report.VerbScript && a.Verb != report.VerbFile:
+		return ""
 	case len(a.SHA256) != hex.EncodedLen(sha256.Size):
 		return "the appliance names no digest of " + collect.Printable(a.Target)
-	case a.Publisher != "":
-		return "this build cannot tell who published " + collect.Printable(a.Target)
-	case t.key != nil:
+	}
+	if t.key != nil {
 		if err := a.SignedBy(t.key); err != nil {
 			return err.Error()
 		}
+	}
+	return t.unpublished(a)
+}
+
+// unpublished says why it is not shown that a file is of whom the appliance says.
+func (t *Tools) unpublished(a *report.Action) string {
+	known := t.vouched.Load()
+	switch {
+	case a.Publisher == "":
+		return ""
+	case a.PublisherSignature == "":
+		return "this build cannot tell by the system alone who published " + collect.Printable(a.Target)
+	case known == nil:
+		return "this agent is not enrolled with the appliance: nobody vouches for the keys of publishers that it names"
+	}
+	if err := a.PublishedBy(*known); err != nil {
+		return collect.Printable(err.Error())
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -104,30 +105,55 @@ func (t *Tools) runScript(ctx context.Context, text []byte, arguments []string, 
 	if err := os.WriteFile(path, text, owners); err != nil {
 		return nil, Outcome{Failed, reason(err)}
 	}
-	return t.run(ctx, path, arguments, stdout, stderr), Outcome{}
+	return t.run(ctx, path, arguments, stdout, stderr, manner{}), Outcome{}
 }
 
 // carryOut is run of an action.
 func (t *Tools) carryOut(ctx context.Context, path string, arguments []string) Outcome {
 	var said tail
-	return outcomeOf(ctx, t.run(ctx, path, arguments, &said, &said), &said)
+	return outcomeOf(ctx, t.run(ctx, path, arguments, &said, &said, manner{}), &said)
 }
 
 // textBusy is how often a file is tried again that another thread of ours still holds open
 // for writing in a child that it is just about to start.
 const textBusy = 50
 
+// What every program finds in its environment.
+const (
+	plainPath   = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+	plainLocale = "LC_ALL=C"
+)
+
+// manner is how a program is run.
+type manner struct {
+	env    []string // besides the plain one
+	low    bool     // it gives way to everything else
+	gentle bool     // it is asked to end, and ended when it has not after endsWithin; so are those that are low
+}
+
 // run runs a program without a shell, with a plain environment, at the root, and ends it
 // with all that it started when there is no more time.
-func (t *Tools) run(ctx context.Context, path string, arguments []string, stdout, stderr *tail) (err error) {
+func (t *Tools) run(ctx context.Context, path string, arguments []string, stdout, stderr io.Writer, how manner) (err error) {
 	for range textBusy {
 		cmd := exec.CommandContext(ctx, path, arguments...)
-		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
+		cmd.Env = append([]string{plainPath, plainLocale, "HOME=/nonexistent"}, how.env...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = t.root, stdout, stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		ended := syscall.SIGKILL
 		cmd.WaitDelay = time.Second
-		if err = cmd.Run(); !errors.Is(err, syscall.ETXTBSY) {
+		if how.low || how.gentle {
+			ended, cmd.WaitDelay = syscall.SIGTERM, endsWithin
+		}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, ended) }
+		if err = cmd.Start(); err == nil {
+			if how.low {
+				lower(cmd.Process.Pid)
+			}
+			if err = cmd.Wait(); ctx.Err() != nil {
+				_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it started and left; there may be none
+			}
+		}
+		if !errors.Is(err, syscall.ETXTBSY) {
 			break
 		}
 		select {

@@ -21,3 +21,13 @@ func (t *Tools) stop(context.Context, string) Outcome { return Outcome{Refused, 
 func (t *Tools) firewall(context.Context) Outcome { return Outcome{Refused, notInThisBuild} }
 
 func (t *Tools) antiMalware(context.Context) Outcome { return Outcome{Refused, notInThisBuild} }
+
+func (t *Tools) sweep() {}
+
+func (t *Tools) file(context.Context, *report.Action, Fetch) Outcome {
+	return Outcome{Refused, notInThisBuild}
+}
+
+func (t *Tools) patch(context.Context, string) Outcome { return Outcome{Refused, notInThisBuild} }
+
+func (t *Tools) uninstall(context.Context, string) Outcome { return Outcome{Refused, notInThisBuild} }

@@ -3,6 +3,7 @@ package endtoend
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,6 +55,57 @@ func TestScriptMends(t *testing.T) {
 		return err == nil && strings.Contains(text, "verb=script.run") && strings.Contains(text, "result=done") &&
 			strings.Contains(text, "result=refused") && strings.Contains(text, "another digest") && strings.Contains(text, "Your computer is being hardened.")
 	})
+}
+
+// TestFileAndPublisher: the real agent puts a file of the real appliance's where it lets files be
+// put, and runs a script because its publisher, whose key the policy names, has signed it with
+// the command that there is for that. What a publisher did not sign the configuration refuses.
+func TestFileAndPublisher(t *testing.T) {
+	t.Parallel()
+	const settings = "level = high\n"
+	const script = "#!/bin/sh\nmkdir -p etc\necho published >etc/published\n"
+	must(t, programs())
+	tools := &appliance{t: t, dir: t.TempDir()}
+	public, fault, code := tools.program("library", "key", tools.path("private"))
+	if code != 0 {
+		t.Fatal(fault)
+	}
+	tools.write("publish.sh", script)
+	signature, fault, code := tools.program("library", "sign-file", "--key", tools.path("private"), tools.path("publish.sh"))
+	if code != 0 {
+		t.Fatal(fault)
+	}
+	signature = strings.TrimSpace(signature)
+	s := newStage(t,
+		"conditions: {", fmt.Sprintf("publishers: {Example Ltd: {key: %q}}\n  conditions: {Set: {file: {path: /srv/files/tool.cfg, sha256: [%x]}}, Published: {file: {path: /etc/published}}, ",
+			strings.TrimSpace(public), sha256.Sum256([]byte(settings))),
+		"remediations: {", fmt.Sprintf("remediations: {Give: {file: {file: tool.cfg, sha256: %x, permissions: \"0640\"}}, Publish: {script: {file: publish.sh, sha256: %x, publisher: Example Ltd, publisher-signature: %q}}, ",
+			sha256.Sum256([]byte(settings)), sha256.Sum256([]byte(script)), signature),
+		"requirements: {", "requirements: {Set: {conditions: [Set], remediation: Give}, Published: {conditions: [Published], remediation: Publish}, ",
+		"requirements: [", "requirements: [{name: Set}, {name: Published}, ",
+		"authorization:\n", "provisioning: {agents-directory: files}\nauthorization:\n")
+	must(t, os.Mkdir(s.path("files"), 0o700))
+	s.write("files/tool.cfg", settings)
+	s.write("files/publish.sh", script)
+	must(t, os.MkdirAll(filepath.Join(s.tree.Root(), "srv/files"), 0o755))
+	s.runAgent("--file-directory", "/srv/files")
+	must(t, s.session.WaitFor(s.ctx, coatest.Access.Full))
+	info, err := os.Stat(filepath.Join(s.tree.Root(), "srv/files/tool.cfg"))
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v %v", info, err)
+	}
+	var noted struct{ Files []struct{ Path, From string } }
+	b, err := os.ReadFile(s.path("agent/fetched.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &noted)
+	}
+	if err != nil || len(noted.Files) != 1 || noted.Files[0].Path != "/srv/files/tool.cfg" || noted.Files[0].From != "tool.cfg" {
+		t.Errorf("%v %+v", err, noted)
+	}
+	s.edit(signature, strings.Repeat("A", 86)+"==")
+	if out, fault, code := s.run("check"); code == 0 || !strings.Contains(out+fault, "or of another file") {
+		t.Errorf("exit code %d: %s%s", code, out, fault)
+	}
 }
 
 // TestSignRemedy: what the command signs is what an agent with the key takes, and a

@@ -61,10 +61,14 @@ func newStage(t *testing.T, edits ...string) *stage {
 }
 
 // runAgent starts the agent; it has to find the appliance through the ASA's redirect.
-func (s *stage) runAgent() {
+func (s *stage) runAgent(more ...string) {
 	s.t.Helper()
-	s.agent = start(s.t, s.path("agent.log"), "sallyport-agent", "run", "--verbose", "--state", s.path("agent"), "--sysroot", s.tree.Root(),
-		"--discovery-host", s.asa.RedirectAddr().String(), "--ca", s.bound.Certificate, "--mac", mac, "--ip", s.session.TunnelIP().String())
+	s.agent = start(s.t, s.path("agent.log"), "sallyport-agent", s.agentArguments(more...)...)
+}
+
+func (s *stage) agentArguments(more ...string) []string {
+	return append([]string{"run", "--verbose", "--state", s.path("agent"), "--sysroot", s.tree.Root(),
+		"--discovery-host", s.asa.RedirectAddr().String(), "--ca", s.bound.Certificate, "--mac", mac, "--ip", s.session.TunnelIP().String()}, more...)
 }
 
 func (s *stage) saw(step coatest.Step) {
