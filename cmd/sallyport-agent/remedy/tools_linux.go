@@ -288,17 +288,14 @@ func (t *Tools) antiMalware(ctx context.Context) Outcome {
 	return t.first(ctx, scanners, "no anti-malware is installed that this agent can update: ClamAV")
 }
 
-// first brings the first product that is there into effect.
+// first brings the first product that is there into effect: apart, since those that are no
+// services want what the agent's fences keep from it, such as becoming another user.
 func (t *Tools) first(ctx context.Context, products []product, none string) Outcome {
 	for _, p := range products {
 		if _, err := os.Stat(filepath.Join(t.root, p.there)); err != nil {
 			continue
 		}
-		path, err := t.onlyRoots(p.program)
-		if err != nil {
-			return Outcome{Refused, err.Error()}
-		}
-		return t.carryOut(ctx, path, p.arguments)
+		return t.apart(ctx, errand{p.program, p.arguments, nil}, nil)
 	}
 	return Outcome{Refused, none}
 }
