@@ -260,6 +260,16 @@ func (g *guest) do(verb string, args []string) ([]string, error) {
 		return nil, g.start(args)
 	case "end": // by a signal; answers with the exit code
 		return g.end(args[0])
+	case "spawn": // a program that stays, its words in /tmp/NAME.log; answers with the process id
+		return spawn(args)
+	case "exec": // a program that ends; answers with its output
+		out, err := exec.Command(args[0], words(args[1:])...).CombinedOutput()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s", err, out)
+		}
+		return strings.Split(string(out), "\n"), nil
+	case "signal": // to a process
+		return nil, signal(args[0], args[1])
 	case "read":
 		b, err := os.ReadFile(args[0])
 		return strings.Split(string(b), "\n"), err
@@ -317,6 +327,38 @@ func links(pattern string) ([]string, error) {
 	return targets, err
 }
 
+// words are the arguments that are not empty.
+func words(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "" })
+}
+
+func spawn(args []string) ([]string, error) {
+	log, err := os.Create("/tmp/" + filepath.Base(args[0]) + ".log")
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(args[0], words(args[1:])...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go cmd.Wait() // how it ended nobody asks
+	return []string{strconv.Itoa(cmd.Process.Pid)}, nil
+}
+
+func signal(process, number string) error {
+	pid, err := strconv.Atoi(process)
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(pid, syscall.Signal(n))
+}
+
 func (g *guest) start(args []string) error {
 	log, err := os.OpenFile("/tmp/agent.log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -324,11 +366,7 @@ func (g *guest) start(args []string) error {
 	}
 	defer log.Close()
 	g.agent = exec.Command("/agent")
-	for _, a := range args {
-		if a != "" {
-			g.agent.Args = append(g.agent.Args, a)
-		}
-	}
+	g.agent.Args = append(g.agent.Args, words(args)...)
 	g.agent.Stdout, g.agent.Stderr = log, log
 	return g.agent.Start()
 }

@@ -102,6 +102,16 @@ func (l *List) add(e Entry) error {
 	})
 }
 
+// part notes that a device was not handed over after all.
+func (l *List) part(e Entry) error {
+	return l.change(func(entries []Entry) []Entry {
+		for i := range entries {
+			entries[i].Whole = entries[i].Whole && !entries[i].same(e)
+		}
+		return entries
+	})
+}
+
 func (l *List) remove(e Entry) error {
 	return l.change(func(entries []Entry) []Entry { return slices.DeleteFunc(entries, e.same) })
 }

@@ -23,7 +23,8 @@ type Master interface {
 	// Rules says whether it decides now.
 	Rules() bool
 	// Block has it block the device at a port ("2-1") of a vendor and product ("0781:5581").
-	Block(ctx context.Context, port, id string) error
+	// held: it keeps it out by itself, and nothing was asked of it.
+	Block(ctx context.Context, port, id string) (held bool, err error)
 	// Allow has it let that device in again, if it holds it blocked.
 	Allow(ctx context.Context, port, id string) error
 }
@@ -36,14 +37,44 @@ func (u *USB) whole(d collect.Device) bool {
 }
 
 // handOver tells the master of a device whose interfaces were taken away. That it does not
-// take it leaves the device blocked by those.
-func (u *USB) handOver(ctx context.Context, d collect.Device) {
+// take it leaves the device blocked by those, and one that it keeps out by itself is its own.
+func (u *USB) handOver(ctx context.Context, d collect.Device) error {
 	if !u.whole(d) {
-		return
+		return nil
 	}
-	if err := u.master.Block(ctx, d.Port, d.VID+":"+d.PID); err != nil {
+	held, err := u.master.Block(ctx, d.Port, d.VID+":"+d.PID)
+	if held {
+		return u.list.remove(entryOf(d, nil))
+	}
+	if err != nil {
 		u.log.Warn("a USB device is blocked by its interfaces alone", "port", d.Port, "error", err)
+		if !errors.Is(err, context.DeadlineExceeded) { // else it may still take it
+			return u.list.part(entryOf(d, nil))
+		}
 	}
+	return nil
+}
+
+// handing marks a port until done is called: what the master decides meanwhile is about to be
+// overruled.
+func (u *USB) handing(port string) (done func()) {
+	u.ruling.Lock()
+	defer u.ruling.Unlock()
+	if u.hands == nil {
+		u.hands = map[string]bool{}
+	}
+	u.hands[port] = true
+	return func() {
+		u.ruling.Lock()
+		defer u.ruling.Unlock()
+		delete(u.hands, port)
+	}
+}
+
+func (u *USB) inHand(port string) bool {
+	u.ruling.Lock()
+	defer u.ruling.Unlock()
+	return u.hands[port]
 }
 
 // takeBack has the master let in what was handed over to it. One that is gone meanwhile left
@@ -67,7 +98,7 @@ func (u *USB) takeBack(ctx context.Context, e Entry) error {
 // over is the master's own business from now on, and is not given back.
 func (u *USB) Taken(port string) error {
 	for _, e := range u.list.Entries() {
-		if e.Port == port && e.Whole {
+		if e.Port == port && e.Whole && !u.inHand(port) {
 			u.log.Info("a USB device that this agent had blocked was decided about by somebody else", "port", port)
 			return u.list.remove(e)
 		}

@@ -93,6 +93,40 @@ func TestMasterHearsOfAReflex(t *testing.T) {
 	b.wantStates(port + "=" + report.USBBlocked)
 }
 
+// TestMasterTellsLate: USBGuard tells that it let a stick in when that was blocked here
+// already. That is no word against it.
+func TestMasterTellsLate(t *testing.T) {
+	b := newGuarded(t)
+	port := b.plug(usbfixture.Stick{}.Device())
+	outcome, struck := b.Strike(ctx, port+":1.0", nil, func(collect.Device) {
+		b.daemon.Decide(port, usbguardtest.Allow)
+		if err := <-b.taken; err != nil {
+			t.Error(err)
+		}
+		b.daemon.Decide(port, usbguardtest.Allow) // and this may be heard of when it is handed over
+	})
+	if !struck || outcome.Result != Done {
+		t.Fatalf("%+v %t", outcome, struck)
+	}
+	b.wantCalls("block " + port)
+	b.want(b.Unblock(ctx), Done, "")
+	b.wantStates(port + "=" + report.USBActive)
+	b.wantCalls("block "+port, "allow "+port)
+}
+
+// TestMasterHasBlockedItMeanwhile: then it is not ours, and stays out.
+func TestMasterHasBlockedItMeanwhile(t *testing.T) {
+	b := newGuarded(t)
+	port := b.plug(usbfixture.Stick{}.Device())
+	outcome, struck := b.Strike(ctx, port+":1.0", nil, func(collect.Device) { b.daemon.Decide(port, usbguardtest.Block) })
+	if !struck || outcome.Result != Done || len(b.list.Entries()) != 0 {
+		t.Fatalf("%+v %t %+v", outcome, struck, b.list.Entries())
+	}
+	b.want(b.Unblock(ctx), Done, "")
+	b.wantStates(port + "=" + report.USBBlocked)
+	b.wantCalls()
+}
+
 // TestMasterKeepsKeyboards: USBGuard knows whole devices alone, so one that is more than
 // storage is not handed over.
 func TestMasterKeepsKeyboards(t *testing.T) {
@@ -112,6 +146,8 @@ func TestMasterThatRefuses(t *testing.T) {
 	b.daemon.Refuse("not authorized")
 	b.want(b.Block(ctx, nil), Done, "")
 	b.wantStates(port + "=" + report.USBBlocked)
+	b.daemon.Decide(port, usbguardtest.Allow) // a word about what it does not hold
+	<-b.taken
 	b.want(b.Unblock(ctx), Done, "") // it holds nothing blocked, and needs no word
 	b.wantStates(port + "=" + report.USBActive)
 	b.daemon.Refuse("")

@@ -100,6 +100,7 @@ type USB struct {
 	ruling   sync.Mutex // guards what follows
 	busy     string     // what is done when the grace time is over: report.BusyKeep ...
 	patience time.Duration
+	hands    map[string]bool // ports of devices that are being taken away and handed over
 }
 
 // SetBusy says how long a person has to close files on a disk that is to be blocked (0: 20 s),
@@ -220,12 +221,16 @@ func (u *USB) blockDevice(ctx context.Context, d collect.Device) (err error) {
 
 // takeAway writes down what is about to be blocked, blocks it, and verifies it.
 func (u *USB) takeAway(ctx context.Context, d collect.Device) error {
+	handed := u.handing(d.Port)
 	gone, err := u.deauthorize(ctx, d)
-	if err != nil || gone {
-		return err
+	if err == nil && !gone {
+		err = u.handOver(ctx, d)
 	}
-	u.handOver(ctx, d)
-	if err := u.verifyBlocked(ctx, d); err != nil {
+	handed()
+	if err == nil && !gone {
+		err = u.verifyBlocked(ctx, d)
+	}
+	if err != nil || gone {
 		return err
 	}
 	u.log.Info("USB storage blocked", "port", d.Port, "device", describe(d))
@@ -282,13 +287,18 @@ func (u *USB) Strike(ctx context.Context, iface string, allow []string, struck f
 	if !ok || d.State != report.USBActive || d.AllowedBy(allow) {
 		return Outcome{}, false
 	}
+	handed := u.handing(d.Port)
 	gone, err := u.deauthorize(ctx, d)
 	if err == nil && gone {
+		handed()
 		return Outcome{}, false
 	}
 	struck(d)
 	if err == nil {
-		u.handOver(ctx, d)
+		err = u.handOver(ctx, d)
+	}
+	handed()
+	if err == nil {
 		err = u.verifyBlocked(ctx, d)
 	}
 	if err != nil {

@@ -41,7 +41,9 @@ const (
 const (
 	callTimeout = 2 * time.Second  // listing and polkit took some milliseconds where they were seen
 	again       = 10 * time.Second // between attempts to reach the bus
-	signalsMax  = 64               // that wait; the daemon sends three for a device
+	listEvery   = 20 * time.Millisecond
+	listWithin  = time.Second // for a device that came just now: the kernel told everybody at once
+	signalsMax  = 64          // that wait; the daemon sends three for a device
 )
 
 // ErrAway says that no USBGuard answers on the bus.
@@ -52,12 +54,15 @@ var ErrAway = errors.New("no USBGuard answers")
 type Guard struct {
 	cfg Config
 
-	mu    sync.Mutex // guards what follows
-	conn  *dbus.Conn // nil: the bus is not there
-	here  bool       // the service has an owner
-	why   string     // that it cannot be asked although it seems to run
-	asked map[uint32]int
+	mu    sync.Mutex       // guards what follows
+	conn  *dbus.Conn       // nil: the bus is not there
+	here  bool             // the service has an owner
+	why   string           // that it cannot be asked although it seems to run
+	asked map[decision]int // that were asked for, and not heard of
 }
+
+// decision is about a device by its number.
+type decision struct{ device, target uint32 }
 
 // Config is what a Guard is made with. Each function may be called from any goroutine.
 type Config struct {
@@ -70,7 +75,7 @@ type Config struct {
 
 // Watch follows the daemon until ctx ends.
 func Watch(ctx context.Context, cfg Config) *Guard {
-	g := &Guard{cfg: cfg, asked: map[uint32]int{}}
+	g := &Guard{cfg: cfg, asked: map[decision]int{}}
 	go func() {
 		for ctx.Err() == nil {
 			err := g.follow(ctx)
@@ -174,7 +179,7 @@ func (g *Guard) heard(conn *dbus.Conn, s *dbus.Signal) {
 		if dbus.Store(s.Body, &id, &target, &text, &rule, &attributes) != nil {
 			return
 		}
-		if !g.mine(id) {
+		if mine, older := g.account(decision{id, target}); !mine && !older {
 			if d := describe(id, text); d.port != "" {
 				g.cfg.Log.Info("USBGuard decided about a device", "port", d.port, "target", target)
 				g.cfg.Taken(d.port)
@@ -184,71 +189,91 @@ func (g *Guard) heard(conn *dbus.Conn, s *dbus.Signal) {
 	}
 }
 
-// mine says whether this decision is one that was asked for here.
-func (g *Guard) mine(id uint32) bool {
+// account says whether a decision is one that was asked for here, or was made before one that
+// was asked for: the daemon tells of them in order, and of its own about a device that comes
+// in when that may have been dealt with here already.
+func (g *Guard) account(d decision) (mine, older bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.asked[id] == 0 {
-		return false
+	if g.asked[d] > 0 {
+		if g.asked[d]--; g.asked[d] == 0 {
+			delete(g.asked, d)
+		}
+		return true, false
 	}
-	if g.asked[id]--; g.asked[id] == 0 {
-		delete(g.asked, id)
+	for other := range g.asked {
+		older = older || other.device == d.device
 	}
-	return true
+	return false, older
 }
 
 // Block has the daemon block the device at a port ("2-1") with the given vendor and product
-// ("0781:5581") until it is unplugged.
-func (g *Guard) Block(ctx context.Context, port, id string) error {
-	return g.decide(ctx, port, id, func(uint32) (uint32, bool) { return block, true })
+// ("0781:5581") until it is unplugged. held: it keeps it out already, and nothing was done.
+func (g *Guard) Block(ctx context.Context, port, id string) (held bool, err error) {
+	devices, d, err := g.find(ctx, port, id, listWithin)
+	if err != nil || d.target != allow {
+		return err == nil, err
+	}
+	return false, g.apply(ctx, devices, decision{d.number, block})
 }
 
 // Allow has the daemon let a device in that it holds blocked. One that it lets in already is
 // left alone, and so is one that it rejects.
 func (g *Guard) Allow(ctx context.Context, port, id string) error {
-	return g.decide(ctx, port, id, func(now uint32) (uint32, bool) { return allow, now == block })
+	devices, d, err := g.find(ctx, port, id, 0)
+	if err != nil || d.target != block {
+		return err
+	}
+	return g.apply(ctx, devices, decision{d.number, allow})
 }
 
-// decide looks a device up and applies what want says of its present target.
-func (g *Guard) decide(ctx context.Context, port, id string, want func(now uint32) (uint32, bool)) error {
+// find looks a device up, and again within a time when it is not there yet.
+func (g *Guard) find(ctx context.Context, port, id string, within time.Duration) (dbus.BusObject, device, error) {
 	g.mu.Lock()
 	conn, here := g.conn, g.here
 	g.mu.Unlock()
 	if !here {
-		return ErrAway
+		return nil, device{}, ErrAway
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	devices := conn.Object(service, devicesPath)
-	var list []struct {
-		ID   uint32
-		Rule string
-	}
-	if err := devices.CallWithContext(ctx, devicesIface+".listDevices", dbus.FlagNoAutoStart, "match").Store(&list); err != nil {
-		return fmt.Errorf("USBGuard cannot list devices: %w", err)
-	}
-	for _, one := range list {
-		d := describe(one.ID, one.Rule)
-		if d.port != port || !strings.EqualFold(d.id, id) {
-			continue
+	for deadline := time.Now().Add(within); ; {
+		var list []struct {
+			ID   uint32
+			Rule string
 		}
-		target, needed := want(d.target)
-		if !needed {
-			return nil
+		if err := devices.CallWithContext(ctx, devicesIface+".listDevices", dbus.FlagNoAutoStart, "match").Store(&list); err != nil {
+			return nil, device{}, fmt.Errorf("USBGuard cannot list devices: %w", err)
 		}
-		return g.apply(ctx, devices, d.number, target)
+		for _, one := range list {
+			if d := describe(one.ID, one.Rule); d.port == port && strings.EqualFold(d.id, id) {
+				return devices, d, nil
+			}
+		}
+		if time.Now().After(deadline) {
+			return nil, device{}, fmt.Errorf("USBGuard does not list %s at %s", id, port)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, device{}, ctx.Err()
+		case <-time.After(listEvery):
+		}
 	}
-	return fmt.Errorf("USBGuard does not list %s at %s", id, port)
 }
 
-func (g *Guard) apply(ctx context.Context, devices dbus.BusObject, number, target uint32) error {
+func (g *Guard) apply(ctx context.Context, devices dbus.BusObject, d decision) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	g.mu.Lock()
-	g.asked[number]++ // before, since the signal may be faster than the answer
+	g.asked[d]++ // before, since the signal may be faster than the answer
 	g.mu.Unlock()
 	var rule uint32
-	err := devices.CallWithContext(ctx, devicesIface+".applyDevicePolicy", dbus.FlagNoAutoStart, number, target, false).Store(&rule)
+	err := devices.CallWithContext(ctx, devicesIface+".applyDevicePolicy", dbus.FlagNoAutoStart, d.device, d.target, false).Store(&rule)
 	if err != nil {
-		g.mine(number)
+		if !errors.Is(err, context.DeadlineExceeded) { // else it may still come
+			g.account(d)
+		}
 		return fmt.Errorf("USBGuard does not apply it: %w", err)
 	}
 	return nil

@@ -74,7 +74,7 @@ func TestDaemonComesAndGoes(t *testing.T) {
 	f, port := tree(t)
 	w := watch(t, connect, true)
 	w.wantRules(t, false, "does not run")
-	if err := w.Block(ctx, port, "0781:5581"); !errors.Is(err, ErrAway) {
+	if _, err := w.Block(ctx, port, "0781:5581"); !errors.Is(err, ErrAway) {
 		t.Errorf("without a daemon: %v", err)
 	}
 	d := usbguardtest.Start(t, connect, f.Root())
@@ -104,19 +104,24 @@ func TestBlockAndAllow(t *testing.T) {
 	w := watch(t, connect, true)
 	w.wantRules(t, true, "")
 	id := deviceID(t, w, port)
+	allowing := func(ctx context.Context, port, id string) (bool, error) { return false, w.Allow(ctx, port, id) }
 	for _, step := range []struct {
 		what string
-		do   func(context.Context, string, string) error
+		do   func(context.Context, string, string) (bool, error)
 		id   string
 		want uint32
 		fail string
 	}{
 		{"another kind at the port", w.Block, "dead:beef", usbguardtest.Allow, "does not list"},
 		{"block", w.Block, strings.ToUpper(id), usbguardtest.Block, ""},
-		{"allow", w.Allow, id, usbguardtest.Allow, ""},
-		{"allow what is allowed", w.Allow, id, usbguardtest.Allow, ""},
+		{"block what is blocked", w.Block, id, usbguardtest.Block, ""},
+		{"allow", allowing, id, usbguardtest.Allow, ""},
+		{"allow what is allowed", allowing, id, usbguardtest.Allow, ""},
 	} {
-		err := step.do(ctx, port, step.id)
+		held, err := step.do(ctx, port, step.id)
+		if held != (step.what == "block what is blocked") {
+			t.Errorf("%s: held %t", step.what, held)
+		}
 		if (err == nil) != (step.fail == "") || err != nil && !strings.Contains(err.Error(), step.fail) {
 			t.Errorf("%s: %v", step.what, err)
 		}
@@ -128,7 +133,7 @@ func TestBlockAndAllow(t *testing.T) {
 		t.Errorf("asked for %q", got)
 	}
 	d.Refuse("not authorized")
-	if err := w.Block(ctx, port, id); err == nil || !strings.Contains(err.Error(), "not authorized") {
+	if _, err := w.Block(ctx, port, id); err == nil || !strings.Contains(err.Error(), "not authorized") {
 		t.Errorf("refused: %v", err)
 	}
 	d.Refuse("")
@@ -141,6 +146,45 @@ func TestBlockAndAllow(t *testing.T) {
 	}
 	if len(w.taken) != 0 {
 		t.Errorf("%q, by nobody else", <-w.taken)
+	}
+}
+
+// TestOrderOfDecisions: the daemon tells of decisions in the order in which they were made.
+func TestOrderOfDecisions(t *testing.T) {
+	g := &Guard{asked: map[decision]int{{5, block}: 1, {7, allow}: 2}}
+	for _, c := range []struct {
+		d           decision
+		mine, older bool
+	}{
+		{decision{5, allow}, false, true}, // the daemon's own, of when the device came
+		{decision{6, block}, false, false},
+		{decision{5, block}, true, false},
+		{decision{5, block}, false, false}, // said again by somebody else
+		{decision{7, allow}, true, false},
+		{decision{7, block}, false, true},
+		{decision{7, allow}, true, false},
+		{decision{7, block}, false, false},
+	} {
+		if mine, older := g.account(c.d); mine != c.mine || older != c.older {
+			t.Errorf("%+v: mine %t, older %t", c.d, mine, older)
+		}
+	}
+	if len(g.asked) != 0 {
+		t.Errorf("left: %v", g.asked)
+	}
+}
+
+// TestDeviceThatIsNotKnownYet: the kernel tells everybody at once, and the daemon may be slower.
+func TestDeviceThatIsNotKnownYet(t *testing.T) {
+	connect := usbguardtest.Bus(t)
+	f, port := tree(t)
+	d := usbguardtest.Start(t, connect, f.Root())
+	w := watch(t, connect, true)
+	w.wantRules(t, true, "")
+	id := deviceID(t, w, port)
+	d.Overlook(port, 3)
+	if held, err := w.Block(ctx, port, id); held || err != nil || d.Target(port) != usbguardtest.Block {
+		t.Errorf("held %t, %v, target %d", held, err, d.Target(port))
 	}
 }
 

@@ -75,6 +75,7 @@ type Daemon struct {
 	targets map[string]uint32
 	refuse  string // why applyDevicePolicy fails
 	calls   []string
+	unseen  map[string]int // how many lists more a port is missing in
 }
 
 // Start claims USBGuard's name on a bus; the devices are those below root.
@@ -102,6 +103,13 @@ func (d *Daemon) Refuse(why string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.refuse = why
+}
+
+// Overlook leaves the device at a port out of the next lists.
+func (d *Daemon) Overlook(port string, lists int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unseen = map[string]int{port: lists}
 }
 
 // Calls are the decisions that were asked for over the bus, such as "block 2-1".
@@ -162,6 +170,10 @@ func (d *Daemon) list(query string) ([]listed, *dbus.Error) {
 	}
 	var all []listed
 	for i, port := range d.ports() {
+		if d.unseen[port] > 0 {
+			d.unseen[port]--
+			continue
+		}
 		all = append(all, listed{uint32(i + 1), d.rule(port)})
 	}
 	return all, nil
