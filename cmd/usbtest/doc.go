@@ -11,8 +11,8 @@
 // be blocked. Composite devices are made inside, by the kernel's own gadget framework on
 // a loop-back controller. The kernel package is Debian's, unpacked, not installed; where it
 // lies is in SALLYPORT_USB_KERNEL, which `make test-usb` sets. Without it, or without
-// QEMU, the tests are left out and say so. SALLYPORT_USB_GUARD is the same for USBGuard with the
-// bus and polkit, which one of the tests runs inside.
+// QEMU, the tests are left out and say so. SALLYPORT_USB_BESIDE is the same for USBGuard,
+// udev and udisks2, which some of the tests run inside.
 //
 // Times within the machine are by its own clock, which counts instructions, one every two
 // nanoseconds: a modest computer, however busy the one is that pretends to be it. Times of

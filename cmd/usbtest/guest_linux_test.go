@@ -34,6 +34,7 @@ type guest struct {
 
 // guestMain never returns: a kernel whose process 1 ends panics.
 func guestMain() {
+	os.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin") // as a service has it
 	g := &guest{held: map[string]*os.File{}, began: time.Now()}
 	if err := g.boot(); err != nil {
 		fmt.Println("BOOT FAILED:", err)
