@@ -23,6 +23,11 @@ func (*runCommand) Run(ctx context.Context, opts *options, s *streams) error {
 	d.log.Info("agent started", "version", version, "state", opts.State, "sysroot", opts.Sysroot)
 	err = d.run(nil)
 	d.log.Info("agent stopped; what is blocked stays blocked")
+	var back *errTakenBack
+	if errors.As(err, &back) {
+		d.log.Error("this build was taken back; whoever looks after the service starts the one of before", "why", back.Why)
+		return nil
+	}
 	var renewed errRenewed
 	if errors.As(err, &renewed) {
 		d.log.Info("this program was replaced; whoever looks after the service starts it again", "version", string(renewed))

@@ -5,10 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -65,6 +62,7 @@ type daemon struct {
 	acting   sync.Mutex                        // one action about USB at a time
 	renewed  chan string                       // to which version; room for one
 	asked    atomic.Pointer[string]            // the appliance whose policy is looked by
+	onTrial  bool                              // no appliance has answered this build yet; the loop's
 	renewing sync.Mutex                        // held while a newer build is looked for
 	using    sync.Mutex                        // one other action at a time: it may take minutes
 	striking atomic.Int32                      // devices that are being blocked as they appear
@@ -98,77 +96,6 @@ func newDaemon(ctx context.Context, opts *options, once bool, s *streams) (*daem
 	return d, release, nil
 }
 
-func build(ctx context.Context, opts *options, dir keep.Dir, once bool, s *streams) (*daemon, error) {
-	var err error
-	d := &daemon{opts: opts, dir: dir, clock: clock.System{}, ctx: ctx, events: make(chan core.Event, eventsMax), renewed: make(chan string, 1), looks: make(chan struct{}, 1), log: newLog(opts, s.err)}
-	boot := collect.BootID(opts.Sysroot)
-	if d.list, err = remedy.LoadList(dir, boot, d.clock); err != nil {
-		return nil, err
-	}
-	me := report.Agent{Name: "sallyport-agent", Version: version, Kind: "agent"}
-	if once {
-		me.Kind = "temporal"
-	}
-	if d.gate, err = remedy.LoadStrict(opts.Sysroot, dir, boot); err != nil {
-		return nil, err
-	}
-	system := collect.System(opts.Sysroot)
-	var place devicekey.Place
-	if d.key, place, err = devicekey.Load(dir, opts.DeviceKey, opts.tpm(), d.log); err != nil {
-		return nil, err
-	}
-	if d.client, err = newClient(opts, dir, d.key, me, system, boot); err != nil {
-		return nil, err
-	}
-	d.status = newStatusFile(dir, boot, place, d.clock.Now(), d.log)
-	d.surveyor = collect.NewSurveyor(opts.Sysroot)
-	d.voice = newVoice(ctx, opts.MessageCommand, s.out, d.log)
-	d.usb = remedy.NewUSB(opts.Sysroot, remedy.KernelOf(opts.Sysroot), d.list, d.log, d.say)
-	d.others(ctx)
-	if d.tools, err = newTools(opts, dir, d.clock, d.log); err != nil {
-		return nil, err
-	}
-	d.surveyor.Scripts = d.ask
-	d.core = core.New(core.Config{Agent: me, System: system, BootID: boot, Heartbeat: opts.Heartbeat, Once: once,
-		Holding: len(d.list.Entries()) > 0, Session: d.client.LastSession(), Observe: opts.USBMode == report.USBObserve, Renew: opts.UpdateKey != "" && !once, Seed: rand.Uint64()})
-	d.newLink()
-	return d, nil
-}
-
-func newLog(opts *options, w io.Writer) *slog.Logger {
-	level := slog.LevelInfo
-	if opts.Verbose {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
-}
-
-func newClient(opts *options, dir keep.Dir, key crypto.Signer, me report.Agent, system report.System, boot string) (*uplink.Client, error) {
-	trust, err := opts.trust()
-	if err != nil {
-		return nil, err
-	}
-	memory, err := uplink.LoadMemory(dir)
-	if err != nil {
-		return nil, err
-	}
-	return uplink.New(uplink.Config{DiscoveryHosts: opts.DiscoveryHost, Servers: opts.Server, Trust: trust, Key: key, Memory: memory,
-		Agent: me, System: system, BootID: boot,
-		Gateways: func() []netip.Addr { return collect.Gateways(opts.Sysroot) },
-		Addresses: func() (macs, ips []string, err error) {
-			if len(opts.Mac) == 0 || len(opts.IP) == 0 {
-				macs, ips, err = collect.Addresses()
-			}
-			if len(opts.Mac) > 0 {
-				macs = opts.Mac
-			}
-			if len(opts.IP) > 0 {
-				ips = opts.IP
-			}
-			return macs, ips, err
-		}})
-}
-
 // run steps core until ctx ends, or with until set, until it says so after a step.
 func (d *daemon) run(until func() bool) error {
 	defer d.wind()
@@ -190,6 +117,12 @@ func (d *daemon) run(until func() bool) error {
 	timer, gather := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer timer.Stop()
 	defer gather.Stop()
+	var late <-chan time.Time // nil: this build is not on trial
+	if d.onTrial {
+		trial := time.NewTimer(trialTime)
+		defer trial.Stop()
+		late = trial.C
+	}
 	d.step(core.Started{})
 	for until == nil || !until() {
 		timer.Reset(d.untilNext())
@@ -220,6 +153,12 @@ func (d *daemon) run(until func() bool) error {
 			d.step(core.NetworkChanged{})
 		case version := <-d.renewed:
 			return errRenewed(version)
+		case <-late:
+			if d.onTrial {
+				if err := d.unanswered(); err != nil {
+					return err
+				}
+			}
 		case <-timer.C:
 			d.step(core.Tick{})
 		}
@@ -255,7 +194,12 @@ func (d *daemon) step(ev core.Event) {
 	}
 	d.reflex.Store(d.core.Reflex())
 	d.rule()
-	d.status.update(d.core.View(), d.list.Entries(), d.usbControl())
+	view := d.core.View()
+	if d.onTrial && !view.ReportAt.IsZero() {
+		d.onTrial = false
+		d.answered()
+	}
+	d.status.update(view, d.list.Entries(), d.usbControl())
 }
 
 // appeared is told of a new interface before anybody looks. In strict mode it may be let

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -49,6 +50,10 @@ type cli struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if slices.Contains(os.Args[1:], "run") && takenBack(os.Stderr) {
+		stop()
+		os.Exit(exitNonCompliant) // whoever looks after the service starts the program of before
+	}
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -61,6 +62,9 @@ func system() string {
 	return runtime.GOOS
 }
 
+// trialTime is how long a build may run until an appliance answers it.
+var trialTime = renew.Within
+
 // programOf is the file that this program runs from.
 var programOf = os.Executable
 
@@ -77,11 +81,76 @@ func (d *daemon) replace(ctx context.Context, appliance string, build *report.Bu
 	if err != nil {
 		return err
 	}
+	if err := renew.Failed(path).Bars(build.SHA256, d.clock.Now()); err != nil {
+		return err
+	}
 	program, err := d.client.File(ctx, appliance, build.File, renew.BuildBytesMax)
 	if err != nil {
 		return err
 	}
-	return renew.Install(ctx, path, program, build)
+	return renew.Install(ctx, path, program, build, version, d.clock.Now())
+}
+
+// takenBack counts this start, and says that it was one too many of a build on trial.
+func takenBack(log io.Writer) bool {
+	path, err := programOf()
+	if err != nil {
+		return false // then nobody replaced it either
+	}
+	back, err := renew.Guard(path, version, time.Now())
+	if err != nil {
+		fmt.Fprintln(log, "sallyport-agent: the trial of this build:", err)
+	}
+	if back != nil {
+		fmt.Fprintln(log, "sallyport-agent:", back)
+	}
+	return back != nil
+}
+
+// errTakenBack is the end of an agent whose program has become the one of before again.
+type errTakenBack struct{ *renew.Failure }
+
+// Error says why.
+func (e *errTakenBack) Error() string { return e.String() }
+
+// answered ends the trial of this build once an appliance has answered a report of it.
+func (d *daemon) answered() {
+	path, err := programOf()
+	if err == nil {
+		err = renew.Confirm(path)
+	}
+	if err != nil {
+		d.log.Warn("the trial of this build cannot be ended", "error", err)
+		return
+	}
+	d.log.Info("this build stays: an appliance answered it", "version", version)
+}
+
+// unanswered takes back a build that no appliance answered in its time; nil when it stays all
+// the same.
+func (d *daemon) unanswered() error {
+	path, err := programOf()
+	if err != nil {
+		return nil
+	}
+	back, err := renew.TakeBack(path, version, fmt.Sprintf("no appliance answered it within %s", trialTime), d.clock.Now(), true)
+	if err != nil {
+		d.log.Error("this build cannot be taken back", "error", err)
+	}
+	if back == nil {
+		return nil
+	}
+	return &errTakenBack{back}
+}
+
+// failedBuild is the newer build that was taken back here, nil when there is none. One that is
+// on trial itself has nothing to say of that.
+func failedBuild() *renew.Failure {
+	path, err := programOf()
+	if err != nil || renew.OnTrial(path, version) {
+		return nil
+	}
+	return renew.Failed(path)
 }
 
 // settingsFile is what the appliance provisioned, in the state directory.

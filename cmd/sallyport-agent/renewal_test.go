@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/cmd/sallyport-agent/renew"
 	"sallyport/netio/report"
 )
 
@@ -102,5 +103,63 @@ func TestProvisioned(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// onTrial has this process be version 2.0 of a program that was 1.0 before.
+func onTrial(t *testing.T) (path string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the builds of this test are shell scripts")
+	}
+	path = replaceable(t, "2.0")
+	const program = "#!/bin/sh\necho sallyport-agent 2.0\n"
+	must(t, renew.Install(t.Context(), path, []byte(program), &report.Build{Version: "2.0", SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(program)))}, "1.0", time.Now()))
+	return path
+}
+
+// TestTrialThatIsAnswered: the build stays.
+func TestTrialThatIsAnswered(t *testing.T) {
+	path := onTrial(t)
+	s := newSite(t)
+	s.login("S1", "T1")
+	agent := s.run()
+	s.until("the trial is over", func() bool { return !renew.OnTrial(path, "2.0") })
+	agent.end()
+	if !strings.Contains(agent.err.String(), "this build stays") || renew.Failed(path) != nil {
+		t.Error(agent.err.String())
+	}
+}
+
+// TestTrialThatNobodyAnswers: the program of before comes back, says so to the appliance and to
+// people, and does not take the build again.
+func TestTrialThatNobodyAnswers(t *testing.T) {
+	path := onTrial(t)
+	was := trialTime
+	t.Cleanup(func() { trialTime = was })
+	trialTime = 30 * time.Millisecond
+	s := newSite(t)
+	agent := s.run()
+	select {
+	case code := <-agent.code:
+		if code != 0 || !strings.Contains(agent.err.String(), "taken back") {
+			t.Errorf("exit code %d: %s", code, agent.err.String())
+		}
+	case <-time.After(patience):
+		t.Fatal("the build goes on")
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "the program of before" {
+		t.Errorf("%q %v", text, err)
+	}
+	version = "1.0"
+	s.login("S1", "T1")
+	again := s.run()
+	const words = "build 2.0 was taken back: no appliance answered it within 30ms"
+	s.next("the appliance is told", func(r report.Report) bool { return r.Agent.FailedBuild == words })
+	again.end()
+	var out, fault strings.Builder
+	command(t.Context(), []string{"status", "--state", s.state}, &out, &fault)
+	if !strings.Contains(out.String(), "Build        "+words) {
+		t.Error(out.String(), fault.String())
 	}
 }

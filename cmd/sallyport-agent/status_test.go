@@ -100,7 +100,7 @@ func TestStatusHoldsNoSecrets(t *testing.T) {
 func TestStatusFileKeepsTheNewest(t *testing.T) {
 	dir, err := keep.Open(t.TempDir())
 	must(t, err)
-	f := newStatusFile(dir, "boot", devicekey.Place{In: devicekey.File}, time.Now(), slog.New(slog.DiscardHandler))
+	f := newStatusFile(dir, "boot", devicekey.Place{In: devicekey.File}, nil, time.Now(), slog.New(slog.DiscardHandler))
 	for n := range 200 {
 		f.update(core.View{Epoch: uint64(n)}, nil, nil)
 		f.message(strings.Repeat("x", n), time.Now())

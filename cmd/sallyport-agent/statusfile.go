@@ -11,6 +11,7 @@ import (
 	"sallyport/cmd/sallyport-agent/devicekey"
 	"sallyport/cmd/sallyport-agent/keep"
 	"sallyport/cmd/sallyport-agent/remedy"
+	"sallyport/cmd/sallyport-agent/renew"
 	"sallyport/cmd/sallyport-agent/uplink"
 )
 
@@ -33,7 +34,8 @@ type status struct {
 	Stopped      bool      `json:"stopped"`
 	core.View
 	DeviceKey devicekey.Place   `json:"device_key,omitzero"`
-	Enrolment *uplink.Enrolment `json:"enrolment,omitempty"` // nil: no claim yet
+	Failed    *renew.Failure    `json:"failed_build,omitempty"` // that was taken back
+	Enrolment *uplink.Enrolment `json:"enrolment,omitempty"`    // nil: no claim yet
 	Blocked   []remedy.Entry    `json:"blocked,omitempty"`
 	Said      []said            `json:"said,omitempty"` // messages for the person, newest last
 
@@ -59,9 +61,9 @@ type statusFile struct {
 	closed  bool
 }
 
-func newStatusFile(dir keep.Dir, boot string, key devicekey.Place, started time.Time, log *slog.Logger) *statusFile {
+func newStatusFile(dir keep.Dir, boot string, key devicekey.Place, failed *renew.Failure, started time.Time, log *slog.Logger) *statusFile {
 	f := &statusFile{dir: dir, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	f.now = status{Version: 1, Agent: version, PID: os.Getpid(), ProcessStart: processStart(os.Getpid()), BootID: boot, DeviceKey: key, Started: started.UTC()}
+	f.now = status{Version: 1, Agent: version, PID: os.Getpid(), ProcessStart: processStart(os.Getpid()), BootID: boot, DeviceKey: key, Failed: failed, Started: started.UTC()}
 	go f.write()
 	return f
 }

@@ -29,6 +29,9 @@ func words(s *status, running bool, now time.Time) string {
 	if s.DeviceKey.In != "" {
 		line("Device key", "%s", s.DeviceKey)
 	}
+	if s.Failed != nil {
+		line("Build", "%s, at %s", s.Failed, clockTime(s.Failed.At))
+	}
 	enrolmentWords(line, s.Enrolment)
 	if s.SessionID != "" {
 		line("Session", "%s, bound by %s", s.SessionID, orElse(s.Assurance, "nothing"))

@@ -120,8 +120,12 @@ func AddressAndMAC(s *sessions.Session, peer netip.Addr, macs []string) bool {
 }
 
 func agentName(a report.Agent) string {
-	if a.Version == "" {
-		return a.Name
+	name := a.Name
+	if a.Version != "" {
+		name += " " + a.Version
 	}
-	return a.Name + " " + a.Version
+	if a.FailedBuild != "" {
+		name += " (" + a.FailedBuild + ")"
+	}
+	return name
 }

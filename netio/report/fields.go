@@ -45,6 +45,7 @@ func (a *Agent) fields(w *walker) {
 	w.text("name", &a.Name, wordMax)
 	w.text("version", &a.Version, wordMax)
 	w.token("kind", a.Kind, wordMax)
+	w.text("failed_build", &a.FailedBuild, reasonMax)
 }
 
 func (s *System) fields(w *walker) {

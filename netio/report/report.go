@@ -70,6 +70,9 @@ type Agent struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Kind    string `json:"kind,omitempty"` // agent, temporal
+
+	// FailedBuild tells in words of a newer build that was tried here and taken back.
+	FailedBuild string `json:"failed_build,omitempty"`
 }
 
 // Claim binds a device key to a session: by the single-use ticket of the redirect

@@ -5,8 +5,9 @@
 //	  -> fetched, its digest is the one that was signed
 //	  -> written beside the program, started with --version: does it say what it should?
 //	  -> the program becomes FILE.old, the build the program, in one step each
+//	  -> on trial: an appliance answers a report of it, or the program of before comes back
 //
-// Nothing is taken back to an older version: that is for people.
+// Else nothing is taken back to an older version: that is for people.
 package renew
 
 import (
@@ -95,30 +96,41 @@ func numbers(version string) (out []uint64, err error) {
 }
 
 // Install puts a build in the place of the program at path, when it has the digest and says
-// that it is the version. The program of before stays at path.old. On an error all is as
-// it was.
-func Install(ctx context.Context, path string, program []byte, b *report.Build) error {
+// that it is the version. The program of before, of version running, stays at path.old, and
+// the build is on trial from its next start. On an error all is as it was.
+func Install(ctx context.Context, path string, program []byte, b *report.Build, running string, now time.Time) error {
 	if sum := sha256.Sum256(program); hex.EncodeToString(sum[:]) != b.SHA256 {
 		return errors.New("what was fetched has another digest than the build that was signed")
 	}
-	next, old := path+".new", path+".old"
+	next, old := path+newSuffix, path+oldSuffix
 	if err := write(next, program); err != nil {
 		return err
 	}
-	if err := try(ctx, next, b.Version); err != nil {
-		return errors.Join(err, os.Remove(next))
-	}
-	err := os.Remove(old)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = os.Link(path, old)
+	err := try(ctx, next, b.Version)
+	if err == nil {
+		// It is noted first: of a build that is not there yet the note says nothing.
+		err = begin(path, trial{Version: b.Version, SHA256: b.SHA256, Before: running, At: now.UTC()})
 	}
 	if err == nil {
-		err = os.Rename(next, path)
+		err = keepOld(path, old)
+	}
+	if err == nil {
+		if err = put(next, path, old); err != nil {
+			err = errors.Join(err, restore(old, path))
+		}
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(next))
+		return errors.Join(err, drop(next), drop(path+trialSuffix))
 	}
 	return nil
+}
+
+// restore brings a program back that lies at old alone.
+func restore(old, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	return os.Rename(old, path)
 }
 
 // write makes a file that is on the disk when it returns.

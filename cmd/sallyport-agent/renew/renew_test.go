@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/netio/report"
 )
@@ -71,17 +72,20 @@ func TestInstall(t *testing.T) {
 		{"#!/bin/sh\necho sallyport-agent 2.0\n", "", ""},
 		{"#!/bin/sh\necho 2.0 again\n", "", ""},
 	} {
-		old := read(t, path)
+		old := content(t, path)
 		if c.sum == "" {
 			c.sum = fmt.Sprintf("%x", sha256.Sum256([]byte(c.program)))
 		}
-		err := Install(context.Background(), path, []byte(c.program), &report.Build{Version: "2.0", SHA256: c.sum})
+		err := Install(context.Background(), path, []byte(c.program), &report.Build{Version: "2.0", SHA256: c.sum}, "1.0", time.Unix(1e9, 0))
 		if c.want != "" {
-			if err == nil || !strings.Contains(err.Error(), c.want) || read(t, path) != old {
+			if err == nil || !strings.Contains(err.Error(), c.want) || content(t, path) != old {
 				t.Errorf("%q: %v", c.program, err)
 			}
-		} else if err != nil || read(t, path) != c.program || read(t, path+".old") != old {
+		} else if err != nil || content(t, path) != c.program || content(t, path+".old") != old {
 			t.Errorf("%q: %v", c.program, err)
+		}
+		if OnTrial(path, "2.0") != (c.want == "") {
+			t.Errorf("%q: on trial: %t", c.program, OnTrial(path, "2.0"))
 		}
 		if _, err := os.Stat(path + ".new"); err == nil {
 			t.Errorf("%q: a build is left", c.program)
@@ -92,7 +96,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-func read(t *testing.T, path string) string {
+func content(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
