@@ -115,8 +115,11 @@ func hidden(ports []string) string {
 
 // replaceFile writes a file that udev may be reading. The directory may not be there yet.
 func replaceFile(name, text string) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
+	dir := filepath.Dir(name)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)); err != nil { // it is everybody's
+			return err
+		}
 	}
 	tmp := name + ".new" // udev reads what ends in .rules
 	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
