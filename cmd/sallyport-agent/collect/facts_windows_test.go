@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -191,5 +192,29 @@ func TestVolumes(t *testing.T) {
 	plant(t, policyKey, map[string]any{"Deny_All": uint32(1)})
 	if !(thisMachine{}).denied() {
 		t.Error("a policy that denies all is not seen")
+	}
+}
+
+// TestHardware: what the registry and the kernel tell, and that a question for WMI ends.
+func TestHardware(t *testing.T) {
+	plant(t, biosKey, map[string]any{"SystemManufacturer": "Sallyport Test ", "BIOSVersion": "1.2"})
+	attributes := []string{"manufacturer", "bios-version", "board", "cpu", "cpus", "memory", "secure-boot", "serial", "nonsense"}
+	got := map[string]report.HardwareItem{}
+	for _, item := range hardware(context.Background(), &survey{probe: report.Probe{Hardware: attributes}}).Items {
+		t.Logf("%+v", item)
+		got[item.Attribute] = item
+	}
+	for name, want := range map[string]string{"manufacturer": "Sallyport Test", "bios-version": "1.2"} {
+		if got[name].Value != want {
+			t.Errorf("%s: %+v", name, got[name])
+		}
+	}
+	for _, name := range []string{"cpus", "memory"} {
+		if n, err := strconv.Atoi(got[name].Value); err != nil || n < 1 {
+			t.Errorf("%s: %+v", name, got[name])
+		}
+	}
+	if got["nonsense"].State != report.StateUnknown || got["serial"].State == report.StatePresent && got["serial"].Value == "" {
+		t.Errorf("%+v", got)
 	}
 }

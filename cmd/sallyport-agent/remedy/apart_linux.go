@@ -22,7 +22,6 @@ const (
 	systemdRun  = "/usr/bin/systemd-run"
 	systemdHere = "run/systemd/system" // systemd is the service manager (sd_booted(3))
 	lowNice     = 10
-	endsWithin  = 2 * time.Minute // after it was asked to end: a package manager finishes the package at hand
 
 	ioprioWhoGroup  = 2       // ioprio_set(2)
 	ioprioClassIdle = 3 << 13 // the same

@@ -69,7 +69,7 @@ func (t *Tools) ask(ctx context.Context, p *report.ScriptProbe, fetch Fetch) rep
 		return fact
 	}
 	var said, aside tail
-	err, no := t.runScript(ctx, text, nil, &said, &aside)
+	err, no := t.runScript(ctx, p.Name, text, nil, &said, &aside)
 	var status *exec.ExitError
 	switch {
 	case no.Result != "":

@@ -114,3 +114,10 @@ func inOctets(n int64) string { return fmt.Sprintf("%d octets", n) }
 func cannotFetch(err error) Outcome {
 	return Outcome{Failed, "it cannot be fetched: " + collect.Printable(err.Error())}
 }
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -195,10 +195,3 @@ func (t *Tools) sweep() {
 		opened.Close()
 	}
 }
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}

@@ -185,7 +185,7 @@ func (t *Tools) script(ctx context.Context, a *report.Action, fetch Fetch) Outco
 		return no
 	}
 	var said tail
-	err, no := t.runScript(ctx, text, a.Arguments, &said, &said)
+	err, no := t.runScript(ctx, a.Target, text, a.Arguments, &said, &said)
 	if no.Result != "" {
 		return no
 	}
