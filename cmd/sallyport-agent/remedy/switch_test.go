@@ -69,6 +69,9 @@ func TestSwitchIsRefused(t *testing.T) {
 	k.fault[port+":1.0"] = fmt.Errorf("%w: a program refused", ErrBusy)
 	b.want(b.Block(ctx, nil), Failed, "in use: a program refused")
 	b.wantStates(port + "=" + report.USBActive)
+	if len(b.list.Entries()) > 0 {
+		t.Errorf("nothing was blocked, and listed is %+v", b.list.Entries())
+	}
 	k.fault[port+":1.0"] = nil
 	b.want(b.Block(ctx, nil), Done, "")
 	k.fault[port+":1.0"] = fs.ErrNotExist

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -246,8 +247,9 @@ func (u *USB) deauthorize(ctx context.Context, d collect.Device) (gone bool, err
 			names = append(names, i.Name)
 		}
 	}
+	e := entryOf(d, names)
+	held := slices.ContainsFunc(u.list.Entries(), e.same)
 	if len(names) > 0 { // else somebody else has done it, and it is not ours to give back
-		e := entryOf(d, names)
 		e.Whole, e.Hidden = u.whole(d), u.hint != nil && len(d.Disks) > 0
 		if err := u.list.add(e); err != nil {
 			return false, err
@@ -258,11 +260,15 @@ func (u *USB) deauthorize(ctx context.Context, d collect.Device) (gone bool, err
 		if err == nil {
 			continue
 		}
+		nothing := i == 0 && !held // was done here, and there is nothing to give back
 		if !errors.Is(err, fs.ErrNotExist) || !u.wait(ctx, u.verify, func() bool { return u.over(d) }) {
+			if nothing {
+				err = errors.Join(err, u.list.remove(e))
+			}
 			return false, err
 		}
-		if i == 0 { // nothing was done here, and there is nothing to give back
-			return true, u.list.remove(entryOf(d, nil))
+		if nothing {
+			return true, u.list.remove(e)
 		}
 		return true, nil
 	}
