@@ -46,7 +46,7 @@ var layers = []layer{
 	{dir: "bench", rooms: []string{"engine", "coa", "sessions", "netio", "ops"}},
 
 	{dir: "cmd/sallyport-agent", rooms: append([]string{"netio/report"}, leaves...),
-		modules: []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "github.com/godbus/dbus/v5", "github.com/google/go-tpm", "golang.org/x/sys"}},
+		modules: []string{"github.com/alecthomas/kong", "github.com/fsnotify/fsnotify", "github.com/godbus/dbus/v5", "github.com/google/go-tpm", "golang.org/x/sys", "howett.net/plist"}},
 	{dir: "cmd/sallyport-bench", rooms: []string{"bench", "ops"}},
 	{dir: "cmd", rooms: []string{"engine", "coa", "sessions", "netio", "ops"}},
 }
