@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -55,13 +56,16 @@ func TestLinesForProgramsLoseNothing(t *testing.T) {
 func FuzzPlain(f *testing.F) {
 	f.Add(hostile)
 	f.Add(`"\ud800\u001b"`)
+	f.Add(`{"n":1e234567890}`) // a number, and none of Go's
 	f.Fuzz(func(t *testing.T, line string) {
 		out, err := plain([]byte(line))
 		if err != nil {
 			return
 		}
 		var v any
-		if err := json.Unmarshal(out, &v); err != nil {
+		d := json.NewDecoder(bytes.NewReader(out))
+		d.UseNumber()
+		if err := d.Decode(&v); err != nil {
 			t.Fatalf("%q became %q: %v", line, out, err)
 		}
 		check(t, v)
