@@ -230,7 +230,7 @@ func (ev *claimEvent) done(c *core, err error) {
 	d := c.e.row(s, record.KindPosture, record.Passed, "Agent bound to the session")
 	d.Reason = "by " + s.Posture.Binding.Assurance.String()
 	if ev.problem != nil {
-		d.Status, d.Details, d.Reason = record.Failed, "Agent refused", ev.problem.Error()
+		d.Status, d.Details, d.Reason = record.Failed, "Agent refused", ev.problem.Error()+from(s, ev.peer)
 		c.e.suppress.add(c.e.clock.Now(), d)
 		return
 	}
@@ -298,7 +298,7 @@ func (ev *reportEvent) done(c *core, err error) {
 			s = &sessions.Session{FramedIP: ev.peer}
 		}
 		d := c.e.row(s, record.KindPosture, record.Failed, "Posture report refused")
-		d.Reason = p.Error()
+		d.Reason = p.Error() + from(s, ev.peer)
 		c.e.suppress.add(c.e.clock.Now(), d)
 		return
 	}

@@ -110,7 +110,7 @@ func (s *Server) openPortal(c *config.Config) error {
 		Address: c.Listen.Portal.Value, Name: c.Appliance.Name.Value, Names: names,
 		StateDir: c.Appliance.State.Value, Certificate: c.Portal.Certificate.Value, Key: c.Portal.Key.Value,
 		AgentsDirectory: c.Provisioning.AgentsDirectory.Value, Clock: s.e.clock, Logger: s.e.log,
-		Limits: portalLimits(&c.Portal.Limits), Looping: s.e.Posture().looping,
+		Limits: portalLimits(&c.Portal.Limits), Looping: s.e.Posture().looping, Refused: s.e.Posture().refusedAtDoor,
 	}, s.e.Posture())
 	if err != nil {
 		return err

@@ -171,6 +171,7 @@ func (s *Server) boundKey(r *request, sessionID string, body []byte) ([]byte, *r
 		no.problem.Session = sessionID
 		return nil, no
 	}
+	r.session = sessionID
 	return spki, s.verify(r, spki, body)
 }
 
@@ -244,7 +245,7 @@ func refused(err error) *refusal {
 		return refuse(whyInternal, http.StatusInternalServerError, report.CodeInternal, "a fault of the appliance")
 	}
 	if w, ok := reasons[p.Code]; ok {
-		return &refusal{w, p}
+		return &refusal{why: w, problem: p}
 	}
-	return &refusal{whyMalformed, p}
+	return &refusal{why: whyMalformed, problem: p}
 }

@@ -133,7 +133,7 @@ func TestPostureAnswers(t *testing.T) {
 	if p := a.problem(t, 503, report.CodeBusy); p.Retry == 0 || strings.Contains(p.Detail, "secret") || a.header.Get("Retry-After") == "" {
 		t.Errorf("%+v", p)
 	}
-	b.refused("posture", 1)
+	b.refused("stale-nonce", 1)
 	b.refused("internal", 1)
 }
 

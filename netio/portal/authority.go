@@ -165,7 +165,7 @@ func (s *Server) device(certificate string, spki []byte, now time.Time) (*report
 	}
 	cert, p := s.authority.verify(certificate, spki, now)
 	if p != nil {
-		return nil, &refusal{whyDeviceCertificate, p}
+		return nil, &refusal{why: whyDeviceCertificate, problem: p}
 	}
 	d := report.DeviceOf(cert)
 	return &d, nil

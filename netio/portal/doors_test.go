@@ -115,7 +115,8 @@ func TestHandshakes(t *testing.T) {
 		c := b.dialTLS()
 		c.Close()
 	}
-	b.refused("handshake", 3)
+	b.refused("tls-version", 3)
+	b.refused("no-request", 3)
 	b.eventually("all places are free", func() bool { return len(b.server.listener.slots) == 0 })
 }
 

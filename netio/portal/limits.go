@@ -49,6 +49,7 @@ const (
 	loopPaceSlack     = 3 * time.Second // of a browser that waits for refreshEvery
 	loopToldEvery     = 5 * time.Minute // to the live log, for one visitor and cause
 	loopTrustWindow   = 10 * time.Minute
+	toldEvery         = 5 * time.Minute // between two lines about one address and reason
 	resolveTimeout    = time.Second
 	requestURIMax     = 2048 // a redirect URL has 234 octets (RADIUS), a poll 150
 	ticketMax         = 128  // ours have 27
@@ -63,6 +64,8 @@ const (
 	claimRate   = 5
 	forgedBurst = 20 // signatures that do not fit; each costs us a verification
 	forgedRate  = 1
+	toldBurst   = 20 // lines about refusals, over all addresses
+	toldRate    = 1
 )
 
 // A poll must end before its connection would be idle for too long, and before the

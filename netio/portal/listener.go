@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +32,8 @@ type listener struct {
 	end   context.CancelFunc
 	wg    sync.WaitGroup // the accept loop and handshakes
 
-	distrusted func(from netip.Addr) // told when a peer refuses our certificate
+	told       func(from netip.Addr, w why) // of a refusal that was counted
+	distrusted func(from netip.Addr)        // told when a peer refuses our certificate
 
 	mu    sync.Mutex // guards all below
 	conns map[*conn]struct{}
@@ -101,6 +104,7 @@ func (l *listener) enter(raw net.Conn) *conn {
 	if reason != whys {
 		l.count.refuse(reason)
 		raw.Close()
+		l.told(c.from, reason)
 		return nil
 	}
 	return c
@@ -156,6 +160,7 @@ func (l *listener) admit(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if !ok {
 		return nil, errors.New("portal: not a connection of this listener")
 	}
+	c.old.Store(!slices.Contains(hello.SupportedVersions, tls.VersionTLS13))
 	select {
 	case l.slots <- struct{}{}:
 		c.slot.Store(true)
@@ -182,6 +187,7 @@ func (l *listener) handshake(c *conn) {
 	t := tls.Server(c, l.tls)
 	err := t.HandshakeContext(ctx)
 	c.release()
+	c.alert.over = true
 	if err == nil {
 		select {
 		case l.ready <- t:
@@ -196,21 +202,37 @@ func (l *listener) handshake(c *conn) {
 
 // refuse counts why a handshake failed, and tells a browser that spoke plain HTTP.
 func (l *listener) refuse(c *conn, err error) {
-	var record tls.RecordHeaderError
-	switch {
-	case errors.Is(err, errHandshakesFull):
-		l.count.refuse(whyHandshakesFull)
-	case errors.As(err, &record) && isHTTP(record.RecordHeader):
-		l.count.refuse(whyPlainHTTP)
+	reason := l.broken(c, err)
+	l.count.refuse(reason)
+	switch reason {
+	case whyPlainHTTP:
 		c.SetWriteDeadline(deadline(handshakeTimeout))
 		// The peer may be gone; there is nobody else to tell.
 		_, _ = c.Write([]byte("HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS. Write https:// instead of http://.\n"))
-	case refusesCertificate(err):
-		l.count.refuse(whyCertificate)
+	case whyCertificate:
 		l.distrusted(c.from)
-	default:
-		l.count.refuse(whyHandshake)
 	}
+	if l.ctx.Err() == nil {
+		l.told(c.from, reason)
+	}
+}
+
+// broken is why a handshake failed.
+func (l *listener) broken(c *conn, err error) why {
+	var record tls.RecordHeaderError
+	switch {
+	case errors.Is(err, errHandshakesFull):
+		return whyHandshakesFull
+	case errors.As(err, &record) && isHTTP(record.RecordHeader):
+		return whyPlainHTTP
+	case refusesCertificate(err), c.alert.ofCertificate():
+		return whyCertificate
+	case c.old.Load():
+		return whyTLSVersion
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return whySlowHandshake
+	}
+	return whyHandshake
 }
 
 func isHTTP(header [5]byte) bool {
@@ -249,10 +271,20 @@ type conn struct {
 	l    *listener
 	from netip.Addr
 
+	alert plainAlert  // of the handshake
+	old   atomic.Bool // its ClientHello offers no TLS 1.3
+
 	slot   atomic.Bool // holds a place among the handshakes
 	closed atomic.Bool
 	used   atomic.Bool // a request began on it, once at least
 	begun  atomic.Bool // a request began to arrive and no handler has seen it yet
+}
+
+// Read looks at what goes by until the handshake is over.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.alert.see(b[:max(n, 0)])
+	return n, err
 }
 
 // Write gives up the place among the handshakes: with our first octets out, the costly

@@ -18,20 +18,22 @@ import (
 // request is one request on its way through the portal.
 type request struct {
 	*http.Request
-	w    http.ResponseWriter
-	peer netip.AddrPort
-	at   time.Time
-	tail string // of the path, behind a prefix in routes
+	w       http.ResponseWriter
+	peer    netip.AddrPort
+	at      time.Time
+	session string // that it is about, once it is known to exist here
+	tail    string // of the path, behind a prefix in routes
 }
 
 // refusal is a Problem for the peer and the reason that is counted.
 type refusal struct {
 	why     why
 	problem *report.Problem
+	told    bool // Posture has told of it
 }
 
 func refuse(w why, status int, code, format string, args ...any) *refusal {
-	return &refusal{w, &report.Problem{Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}}
+	return &refusal{why: w, problem: &report.Problem{Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}}
 }
 
 // routes are all paths. One that ends with a slash is a prefix.
@@ -86,6 +88,9 @@ func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
 	}()
 	if no != nil {
 		s.count.refuse(no.why)
+		if !no.told {
+			s.teller.refused(r.peer.Addr(), r.session, no.why, r.at)
+		}
 		s.answerRefusal(r, no, page)
 	}
 	s.count.requests[ep].Add(1)
@@ -186,7 +191,10 @@ func (s *Server) write(r *request, status int, mediaType string, body []byte) {
 func (s *Server) asked(path string, err error) *refusal {
 	var p *report.Problem
 	if errors.As(err, &p) {
-		return &refusal{whyPosture, p}
+		if w, ok := asks[p.Code]; ok {
+			return &refusal{w, p, true}
+		}
+		return &refusal{whyPosture, p, true}
 	}
 	s.log.Error("portal: posture", "path", path, "error", err)
 	no := refuse(whyInternal, http.StatusServiceUnavailable, report.CodeBusy, "the appliance could not do this now")

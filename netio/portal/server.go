@@ -33,6 +33,10 @@ type Config struct {
 	// which session (empty: none that is proved), the cause by a short name and what to do
 	// about it in English. Told once in five minutes for each; it must not wait. nil: nobody.
 	Looping func(peer netip.Addr, sessionID, cause, advice string)
+	// Refused is told, in the same way, of what is refused before Posture could hear of it;
+	// sessionID is one that exists here, or empty. An address and reason are told of once in
+	// five minutes, and a flood from many addresses once a second.
+	Refused func(peer netip.Addr, sessionID, reason, advice string)
 	// Resolve looks up a host name; nil: the system's resolver.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
@@ -72,6 +76,7 @@ type Server struct {
 	forged    *limiter[netip.Addr]
 	reports   *limiter[string]
 	loops     loops
+	teller    *teller
 	distrust  moments // alerts about our certificate
 	polls     polls
 	downloads chan struct{}
@@ -126,6 +131,8 @@ func New(cfg Config, p Posture) (*Server, error) {
 	s.downloads = make(chan struct{}, cfg.Limits.DownloadsAtOnce)
 	s.agents = &agents{dir: cfg.AgentsDirectory, offers: cfg.Agents, refuse: s.count.refuse, log: s.log}
 	s.listener = newListener(tcp, s.tlsConfig(), cfg.Limits, &s.count, s.log)
+	s.teller = newTeller(s.tellRefused)
+	s.listener.told = func(from netip.Addr, w why) { s.teller.refused(from, "", w, s.cfg.Clock.Now()) }
 	s.listener.distrusted = func(from netip.Addr) { s.distrust.note(from, s.cfg.Clock.Now()) }
 	s.http = s.httpServer()
 	s.pair = newPair(&s.cfg, s.Addr())
@@ -193,8 +200,12 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 		own.used.Store(true)
 		own.begun.Store(true)
 	case http.StateClosed:
-		if own.begun.Load() {
+		switch {
+		case own.begun.Load():
 			s.count.refuse(whyHeader)
+			s.listener.told(own.from, whyHeader)
+		case !own.used.Load() && s.draining.Err() == nil:
+			s.count.refuse(whyNoRequest) // browsers open some in advance, and so this is told to nobody
 		}
 	}
 }

@@ -15,8 +15,11 @@ const (
 	whyConnectionsPer
 	whyPlainHTTP
 	whyHandshakesFull
+	whySlowHandshake
+	whyTLSVersion
 	whyHandshake
 	whyCertificate // the peer refuses ours
+	whyNoRequest   // a connection on which none ever began
 	whyHeader
 	whyRequestsPer
 	whyNotFound
@@ -34,16 +37,26 @@ const (
 	whyReportRate
 	whyDownloads
 	whyAgentFile
-	whyPosture
+	// What Posture refuses, by the code of its Problem.
+	whyTicketUnknown
+	whyTicketUsed
+	whyNotBound
+	whyAddress
+	whyStaleNonce
+	whyReplay
+	whySessionEnded
+	whyBusy
+	whyStorage
+	whyPosture // any other
 	whyInternal
 	whys // the number of them
 )
 
 var whyNames = [whys]string{
-	"accept", "connections", "connections-per-address", "plain-http", "handshakes-full", "handshake", "certificate",
-	"header", "requests-per-address", "not-found", "method", "media-type", "too-large", "slow-body",
+	"accept", "connections", "connections-per-address", "plain-http", "handshakes-full", "handshake-slow", "tls-version", "handshake", "certificate",
+	"no-request", "header", "requests-per-address", "not-found", "method", "media-type", "too-large", "slow-body",
 	"broken-body", "malformed", "version", "unknown-session", "signature", "device-certificate", "claim-rate", "report-rate",
-	"downloads", "agent-file", "posture", "internal",
+	"downloads", "agent-file", "ticket-unknown", "ticket-used", "not-bound", "address-mismatch", "stale-nonce", "replay", "session-end", "busy", "storage", "posture", "internal",
 }
 
 // endpoint is what a request is for.

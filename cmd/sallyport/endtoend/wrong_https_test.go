@@ -79,7 +79,7 @@ func TestWrongReports(t *testing.T) {
 	if now := a.session(auditID).Version; now != version {
 		t.Errorf("refused reports changed the session from version %d to %d", version, now)
 	}
-	for _, reason := range []string{"too-large", "malformed", "version", "unknown-session", "signature", "posture"} {
+	for _, reason := range []string{"too-large", "malformed", "version", "unknown-session", "signature", "replay", "stale-nonce"} {
 		if a.metric(`portal_total\{event="refused_`+reason+`"\}`) == 0 {
 			t.Errorf("no refusal was counted as %s", reason)
 		}
