@@ -173,14 +173,16 @@ func (l *loader) checkStores() {
 	}
 }
 
-// checkPostureAgent: facts must stay valid for longer than the agent may be silent.
+// checkPostureAgent: facts must stay valid for longer than the agent may be silent. By default
+// a session whose agent was killed is noticed within three heartbeats; an agent that lives sends
+// a report that was lost again within seconds.
 func (l *loader) checkPostureAgent() {
 	a := &l.config.Posture.Agent
 	if a.ReportValid == 0 && a.Heartbeat > 0 {
-		a.ReportValid = 3*a.Heartbeat + time.Minute
+		a.ReportValid = 3 * a.Heartbeat
 	}
 	if a.ReportValid < a.Heartbeat {
-		l.fault(l.at("posture.agent.report-valid", a.Pos), "posture.agent.report-valid", fmt.Sprintf("report-valid %s is shorter than heartbeat %s: healthy endpoints would be lost", a.ReportValid, a.Heartbeat), "three heartbeats let two reports be lost")
+		l.fault(l.at("posture.agent.report-valid", a.Pos), "posture.agent.report-valid", fmt.Sprintf("report-valid %s is shorter than heartbeat %s: healthy endpoints would be lost", a.ReportValid, a.Heartbeat), "three heartbeats, the default, forgive an agent that is late")
 	}
 }
 

@@ -52,7 +52,7 @@ func TestEverySectionArrives(t *testing.T) {
 		{"MACs in one form", c.Identity.MAB.Endpoints[1].MAC, "00:50:56:aa:bb:cd"},
 		{"number as a key", c.Identity.MAB.Endpoints[2].MAC, "00:50:56:aa:bb:ce"},
 		{"maps keep their order", c.Posture.Conditions.Names()[:2], []string{"USB_Check", "USB_Known"}},
-		{"report-valid follows heartbeat", c.Posture.Agent.ReportValid, 16 * time.Minute},
+		{"report-valid follows heartbeat", c.Posture.Agent.ReportValid, 15 * time.Minute},
 		{"enforcement", c.Posture.Policy[0].Requirements[0].Enforcement, Mandatory},
 		{"list of lines", c.Authorization.DACLs[0].Value.Lines[0].Value, "permit ip any any"},
 		{"block of lines", len(c.Authorization.DACLs[1].Value.Lines), 3},

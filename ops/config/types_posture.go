@@ -171,7 +171,7 @@ const (
 type PostureAgent struct {
 	Pos              Pos
 	Heartbeat        time.Duration `key:"heartbeat" default:"15m" range:"5s..24h"`      // the agent reports at least so often
-	ReportValid      time.Duration `key:"report-valid" range:"10s..7d"`                 // facts older than this prove nothing; default: three heartbeats and a minute
+	ReportValid      time.Duration `key:"report-valid" range:"10s..7d"`                 // facts older than this prove nothing; default: three heartbeats
 	PendingAlarm     time.Duration `key:"pending-alarm" default:"10m" range:"10s..24h"` // Pending for longer than this is worth an alarm
 	Lost             string        `key:"lost" default:"noncompliant" one:"keep|noncompliant|disconnect"`
 	Lease            time.Duration `key:"lease" default:"0s" range:"0s..365d"`                        // a Compliant endpoint that comes back is believed so long without a report; 0: never
