@@ -232,15 +232,12 @@ func (m *machine) interfaces(d *Device, dir string, alternates []alternate) (boo
 		}
 		path := filepath.Join(dir, e.Name())
 		number, err := hexAttribute(path, "bInterfaceNumber")
-		if err != nil {
-			continue // it is going away
+		class, err1 := hexAttribute(path, "bInterfaceClass")
+		sub, err2 := hexAttribute(path, "bInterfaceSubClass")
+		proto, err3 := hexAttribute(path, "bInterfaceProtocol")
+		if errors.Join(err, err1, err2, err3) != nil {
+			continue // it is going away: the kernel gives every interface all four
 		}
-		class, err := hexAttribute(path, "bInterfaceClass")
-		if err != nil {
-			continue
-		}
-		sub, _ := hexAttribute(path, "bInterfaceSubClass")
-		proto, _ := hexAttribute(path, "bInterfaceProtocol")
 		note(number, class, sub, proto)
 		i := Interface{Name: e.Name(), Authorized: attribute(path, "authorized") != "0", Driver: Printable(linkBase(path, "driver"))}
 		if i.Driver == "" && attribute(path, "authorized") == "" {
