@@ -89,10 +89,11 @@ var (
 	errUnknown = problem(http.StatusNotFound, report.CodeUnknownSession, "there is no such session")
 )
 
-// Key is the device key that is bound to a session.
+// Key is the device key that is bound to a session. One that was revoked is none, so that the
+// agent claims anew, and is told.
 func (a *PostureAPI) Key(sessionID string) ([]byte, bool) {
 	s := a.e.session(sessionID)
-	if s == nil || len(s.Posture.Binding.Key) == 0 {
+	if s == nil || len(s.Posture.Binding.Key) == 0 || a.e.snapshot().revoked[report.DeviceName(s.Posture.Binding.Key)] {
 		return nil, false
 	}
 	return s.Posture.Binding.Key, true
@@ -179,6 +180,10 @@ func (ev *claimEvent) step(c *core, now time.Time) {
 		return
 	}
 	snap := c.e.snapshot()
+	if snap.revoked[report.DeviceName(ev.key)] {
+		ev.problem = problem(http.StatusForbidden, report.CodeRevoked, "this device was revoked by whoever runs the network")
+		return
+	}
 	in := &step.ClaimInput{Claim: ev.claim, Peer: ev.peer, Key: ev.key, Device: ev.device, Nonce: c.nonce()}
 	in.TicketSerial = c.e.tickets.open(old, ev.claim.Ticket)
 	ev.next, ev.problem = step.Claim(now, old, in, &snap.Rules)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type Snapshot struct {
 	*policy.Snapshot
 
+	revoked   map[string]bool // devices by name
 	counters  map[*policy.NAS]*nasCounters
 	documents sync.Map  // posture policy documents that were given out, by ETag: []byte
 	recalled  sync.Once // documents of sessions that were there before this snapshot were made
@@ -33,7 +35,11 @@ func loadSnapshot(path string) (snapshot, config.Warnings, error) {
 	if err := faults.Err(); err != nil {
 		return nil, warnings, err
 	}
-	return &Snapshot{Snapshot: p}, warnings, nil
+	s := &Snapshot{Snapshot: p, revoked: map[string]bool{}}
+	for _, d := range p.Config.Posture.Agent.Revoked {
+		s.revoked[strings.ToLower(d.Value)] = true
+	}
+	return s, warnings, nil
 }
 
 // bind gives this snapshot the memories and counters that live longer than a

@@ -10,6 +10,7 @@ import (
 	"sallyport/engine/record"
 	"sallyport/engine/step"
 	"sallyport/netio/radius/dictionary"
+	"sallyport/netio/report"
 	"sallyport/sessions"
 	"sallyport/sessions/store"
 )
@@ -83,6 +84,7 @@ type PostureView struct {
 	Logoff     bool       `json:"logoff,omitempty"`    // it is to be disconnected
 	Since      *time.Time `json:"since,omitempty"`
 	Assurance  string     `json:"assurance"`
+	Device     string     `json:"device,omitempty"` // by its key: what revoked lists
 	Agent      string     `json:"agent,omitempty"`
 	AgentKind  string     `json:"agent_kind,omitempty"`
 	ReportAt   *time.Time `json:"report_at,omitempty"`
@@ -108,6 +110,9 @@ func viewPosture(p *sessions.Posture) PostureView {
 		Assurance: p.Binding.Assurance.String(), Agent: p.Agent, AgentKind: p.AgentKind,
 		ReportAt: moment(p.ReportAt), ValidUntil: moment(p.ValidUntil), Clocks: p.Clocks,
 		Failed: p.Failed, DecisionID: p.DecisionID,
+	}
+	if len(p.Binding.Key) > 0 {
+		v.Device = report.DeviceName(p.Binding.Key)
 	}
 	if p.Judged != p.Status {
 		v.Judged = p.Judged.String()

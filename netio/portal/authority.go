@@ -4,10 +4,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -144,17 +142,11 @@ func (a *authority) certify(spki []byte, d report.Device, now time.Time) ([]byte
 		return nil, err
 	}
 	c := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: deviceName(spki)}, URIs: d.URIs(),
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "device " + report.DeviceName(spki)}, URIs: d.URIs(),
 		NotBefore: now.Add(-pairBackdate), NotAfter: now.Add(deviceLifetime),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
 	}
 	return x509.CreateCertificate(rand.Reader, c, a.cert, key, a.key)
-}
-
-// deviceName is what a device is called by its key.
-func deviceName(spki []byte) string {
-	sum := sha256.Sum256(spki)
-	return "device " + hex.EncodeToString(sum[:12])
 }
 
 // device verifies the certificate that somebody carries who has signed with the key; nil
@@ -233,7 +225,7 @@ func (s *Server) enroll(r *request) *refusal {
 	if err != nil {
 		return s.asked(r.URL.Path, err)
 	}
-	s.log.Info("portal: device enrolled", "device", deviceName(spki), "session", doc.SessionID, "peer", r.peer.Addr())
+	s.log.Info("portal: device enrolled", "device", report.DeviceName(spki), "session", doc.SessionID, "peer", r.peer.Addr())
 	s.writeJSON(r, http.StatusOK, &report.Enrolled{V: report.Version, Certificate: report.EncodeDER(der), Authority: report.EncodeDER(s.authority.cert.Raw)})
 	return nil
 }

@@ -42,6 +42,7 @@ const (
 	whyTicketUsed
 	whyNotBound
 	whyAddress
+	whyRevoked
 	whyStaleNonce
 	whyReplay
 	whySessionEnded
@@ -56,7 +57,7 @@ var whyNames = [whys]string{
 	"accept", "connections", "connections-per-address", "plain-http", "handshakes-full", "handshake-slow", "tls-version", "handshake", "certificate",
 	"no-request", "header", "requests-per-address", "not-found", "method", "media-type", "too-large", "slow-body",
 	"broken-body", "malformed", "version", "unknown-session", "signature", "device-certificate", "claim-rate", "report-rate",
-	"downloads", "agent-file", "ticket-unknown", "ticket-used", "not-bound", "address-mismatch", "stale-nonce", "replay", "session-end", "busy", "storage", "posture", "internal",
+	"downloads", "agent-file", "ticket-unknown", "ticket-used", "not-bound", "address-mismatch", "revoked", "stale-nonce", "replay", "session-end", "busy", "storage", "posture", "internal",
 }
 
 // endpoint is what a request is for.

@@ -88,5 +88,5 @@ var asks = map[string]why{
 	report.CodeTicketUnknown: whyTicketUnknown, report.CodeTicketUsed: whyTicketUsed, report.CodeNotBound: whyNotBound,
 	report.CodeAddressMismatch: whyAddress, report.CodeStaleNonce: whyStaleNonce, report.CodeReplay: whyReplay,
 	report.CodeUnknownSession: whyUnknownSession, report.CodeSessionEnded: whySessionEnded, report.CodeBusy: whyBusy,
-	report.CodeStorage: whyStorage,
+	report.CodeStorage: whyStorage, report.CodeRevoked: whyRevoked,
 }

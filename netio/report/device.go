@@ -1,7 +1,9 @@
 package report
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"net/url"
 	"slices"
 	"strings"
@@ -94,4 +96,11 @@ func DeviceOf(cert *x509.Certificate) Device {
 		}
 	}
 	return d
+}
+
+// DeviceName is what a device is called by its key (SubjectPublicKeyInfo): the first 24
+// hexadecimal digits of its SHA-256.
+func DeviceName(spki []byte) string {
+	sum := sha256.Sum256(spki)
+	return hex.EncodeToString(sum[:12])
 }

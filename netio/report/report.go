@@ -294,5 +294,6 @@ const (
 	CodeMethod          = "method"      // the path is there, for another method
 	CodeSlow            = "slow"        // the body took too long
 	CodeInternal        = "internal"    // a fault of the appliance
+	CodeRevoked         = "revoked"     // the device was lost or stolen: nothing of it is believed
 	CodeCertificate     = "certificate" // the device certificate is not of this authority, not of this key, or over
 )

@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/tls"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/netip"
@@ -173,6 +174,9 @@ func (l *loader) checkStores() {
 	}
 }
 
+// deviceDigits is how long the name of a device is.
+const deviceDigits = 24
+
 // checkPostureAgent: facts must stay valid for longer than the agent may be silent. By default
 // a session whose agent was killed is noticed within three heartbeats; an agent that lives sends
 // a report that was lost again within seconds.
@@ -183,6 +187,12 @@ func (l *loader) checkPostureAgent() {
 	}
 	if a.ReportValid < a.Heartbeat {
 		l.fault(l.at("posture.agent.report-valid", a.Pos), "posture.agent.report-valid", fmt.Sprintf("report-valid %s is shorter than heartbeat %s: healthy endpoints would be lost", a.ReportValid, a.Heartbeat), "three heartbeats, the default, forgive an agent that is late")
+	}
+	for i := range a.Revoked {
+		d := &a.Revoked[i]
+		if _, err := hex.DecodeString(d.Value); err != nil || len(d.Value) != deviceDigits {
+			l.fault(d.Pos, fmt.Sprintf("posture.agent.revoked[%d]", i), fmt.Sprintf("%q is not a device", d.Value), "24 hexadecimal digits, as sallyport sessions ID shows them")
+		}
 	}
 }
 

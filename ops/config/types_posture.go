@@ -179,6 +179,7 @@ type PostureAgent struct {
 	TemporalValid    time.Duration `key:"temporal-valid" default:"24h" range:"1m..30d"`               // a report of an agent that runs once
 	Agentless        string        `key:"agentless" default:"keep" one:"keep|Compliant|NonCompliant"` // what a Pending endpoint becomes when no agent has come by pending-alarm
 	RemediationOver  string        `key:"remediation-over" default:"keep" one:"keep|disconnect"`
+	Revoked          []Text        `key:"revoked"` // devices that are believed nothing any more, lost or stolen: 24 hexadecimal digits each, as sallyport sessions shows them
 }
 
 // USBControl is how agents handle USB storage. What is allowed counts in no USB condition.
