@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"sallyport/cmd/sallyport-agent/keep"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -22,6 +24,9 @@ const (
 	systemdRun  = "/usr/bin/systemd-run"
 	systemdHere = "run/systemd/system" // systemd is the service manager (sd_booted(3))
 	lowNice     = 10
+
+	apartFile = "remedy.out" // what it printed, in the state directory
+	apartMost = 1 << 20      // octets that are read of it
 
 	ioprioWhoGroup  = 2       // ioprio_set(2)
 	ioprioClassIdle = 3 << 13 // the same
@@ -40,6 +45,17 @@ func (t *Tools) apart(ctx context.Context, e errand, sees func(line string)) Out
 	if err != nil {
 		return Outcome{Refused, err.Error()}
 	}
+	// What it prints goes to a file: were it this agent that reads, a package manager would
+	// break off with the agent.
+	file, err := filepath.Abs(t.dir.Path(apartFile))
+	if err != nil {
+		return Outcome{Failed, reason(err)}
+	}
+	out, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_RDWR|os.O_APPEND, keep.Private)
+	if err != nil {
+		return Outcome{Failed, reason(err)}
+	}
+	defer out.Close()
 	how := manner{env: e.env, low: true}
 	arguments := e.arguments
 	if _, err := os.Stat(filepath.Join(t.root, systemdHere)); err == nil {
@@ -47,29 +63,33 @@ func (t *Tools) apart(ctx context.Context, e errand, sees func(line string)) Out
 		if deadline, ok := ctx.Deadline(); ok {
 			left = max(time.Until(deadline), time.Second)
 		}
-		arguments = apartArguments(left, e.env, path, e.arguments)
+		arguments = apartArguments(left, e.env, out.Name(), path, e.arguments)
 		if path, err = t.onlyRoots(systemdRun); err != nil {
 			return Outcome{Refused, err.Error()}
 		}
 		how = manner{gentle: true}
 		var over context.CancelFunc // the unit is ended by its own clock, and we hear of it
-		ctx, over = context.WithTimeout(context.WithoutCancel(ctx), left+endsWithin)
+		ctx, over = context.WithTimeout(context.WithoutCancel(ctx), left+2*endsWithin)
 		defer over()
 	}
+	err = t.run(ctx, path, arguments, out, out, how)
 	var said tail
 	lines := &lines{sees: sees}
-	both := io.MultiWriter(&said, lines)
-	err = t.run(ctx, path, arguments, both, both, how)
-	lines.end()
+	if _, fault := out.Seek(0, io.SeekStart); fault == nil {
+		_, _ = io.Copy(io.MultiWriter(&said, lines), io.LimitReader(out, apartMost)) // for words alone
+		lines.end()
+	}
 	return outcomeOf(ctx, err, &said)
 }
 
 // apartArguments are systemd-run's: the unit has the name that the one before it had, so that
-// two never run at once.
-func apartArguments(within time.Duration, env []string, path string, arguments []string) []string {
-	out := []string{"--unit=" + apartUnit, "--wait", "--pipe", "--collect", "--quiet", fmt.Sprintf("--nice=%d", lowNice),
+// two never run at once. When its time is over it is interrupted: apt finishes then what it has
+// begun, where it would end at once when it were told to.
+func apartArguments(within time.Duration, env []string, file, path string, arguments []string) []string {
+	out := []string{"--unit=" + apartUnit, "--wait", "--collect", "--quiet", fmt.Sprintf("--nice=%d", lowNice),
+		"--property=StandardOutput=append:" + file, "--property=StandardError=append:" + file,
 		"--property=IOSchedulingClass=idle", fmt.Sprintf("--property=RuntimeMaxSec=%d", int(within.Seconds())),
-		fmt.Sprintf("--property=TimeoutStopSec=%d", int(endsWithin.Seconds())), "--property=KillMode=mixed"}
+		fmt.Sprintf("--property=TimeoutStopSec=%d", int(endsWithin.Seconds())), "--property=KillMode=process", "--property=KillSignal=SIGINT"}
 	for _, v := range append([]string{plainPath, plainLocale}, env...) {
 		out = append(out, "--setenv="+v)
 	}

@@ -128,9 +128,11 @@ func (t *Tools) activateApt(ctx context.Context) Outcome {
 	if outcome := t.command(ctx, systemctl, "enable", "--now", "apt-daily.timer", "apt-daily-upgrade.timer"); outcome.Result != Done {
 		return outcome
 	}
-	said, err := t.answer(ctx, aptConfig, "dump", "--no-empty", "APT::Periodic::Unattended-Upgrade")
-	if _, value, ok := strings.Cut(said, `"`); err != nil || !ok || strings.HasPrefix(value, `0"`) {
-		return Outcome{Failed, "another file in /" + automaticDir + " keeps updates from being installed by themselves"}
+	for name, absent := range map[string]bool{"APT::Periodic::Unattended-Upgrade": false, "APT::Periodic::Enable": true} {
+		said, err := t.answer(ctx, aptConfig, "dump", "--no-empty", name)
+		if _, value, ok := strings.Cut(said, `"`); err != nil || !ok && !absent || strings.HasPrefix(value, `0"`) {
+			return Outcome{Failed, "another file in /" + automaticDir + " keeps updates from being installed by themselves: " + name}
+		}
 	}
 	return Outcome{Done, "updates are installed by themselves, by unattended-upgrades"}
 }

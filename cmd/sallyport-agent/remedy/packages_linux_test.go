@@ -87,7 +87,7 @@ func TestApart(t *testing.T) {
 	w.put(systemdRun, says("Upgrade  1 Package"), 0o755)
 	w.tools.packed = 90 * time.Second
 	w.want("apart", w.do(report.Action{Verb: report.VerbPatchUpdate}), Done, "Upgrade 1 Package")
-	for _, want := range []string{"--unit=sallyport-remedy --wait --pipe --collect", " --nice=10 --property=IOSchedulingClass=idle", "--property=RuntimeMaxSec=89 ",
+	for _, want := range []string{"--unit=sallyport-remedy --wait --collect ", " --nice=10 ", "--property=StandardOutput=append:" + w.tools.dir.Path(apartFile), " --property=IOSchedulingClass=idle", "--property=RuntimeMaxSec=89 ",
 		"--property=TimeoutStopSec=120 ", "--setenv=LC_ALL=C ", " -- " + w.root + dnf + " -y --refresh upgrade\n"} {
 		if !strings.Contains(w.did(), want) {
 			t.Errorf("%q is not in %s", want, w.did())
@@ -101,7 +101,7 @@ func TestApart(t *testing.T) {
 // is asked to end before it is ended.
 func TestLow(t *testing.T) {
 	w := newWorkshop(t, ToolsConfig{})
-	w.put(dnf, "#!/bin/sh\ntrap 'echo asked >>did; exit 1' TERM\nsleep 1000 &\necho $! >child\nwait\n", 0o755)
+	w.put(dnf, "#!/bin/sh\ntrap 'echo asked >>did; kill $child; exit 1' INT\nsleep 1000 &\nchild=$!\necho $child >child\nwait\n", 0o755)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan Outcome, 1)
 	go func() {

@@ -116,17 +116,18 @@ func (t *Tools) run(ctx context.Context, path string, arguments []string, stdout
 		cmd.Env = append([]string{plainPath, plainLocale, "HOME=/nonexistent"}, how.env...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = t.root, stdout, stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		ended := syscall.SIGKILL
+		gentle := how.low || how.gentle
 		cmd.WaitDelay = time.Second
-		if how.low || how.gentle {
-			ended, cmd.WaitDelay = syscall.SIGTERM, endsWithin
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		if gentle { // what it has started may be in the middle of something: that is its to end
+			cmd.WaitDelay = endsWithin
+			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 		}
-		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, ended) }
 		if err = cmd.Start(); err == nil {
 			if how.low {
 				lower(cmd.Process.Pid)
 			}
-			if err = cmd.Wait(); ctx.Err() != nil {
+			if err = cmd.Wait(); ctx.Err() != nil && !gentle {
 				_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it started and left; there may be none
 			}
 		}
