@@ -384,7 +384,14 @@ func osName(s report.System) string {
 	return name
 }
 
-func agentText(a report.Agent) string { return a.Name + " " + a.Version }
+// agentText is what the reports say of the agent, and of a build of it that was taken back.
+func agentText(a report.Agent) string {
+	text := a.Name + " " + a.Version
+	if a.FailedBuild != "" {
+		text += " (" + a.FailedBuild + ")"
+	}
+	return text
+}
 
 // assessmentReason is why an endpoint is not compliant, in words.
 func assessmentReason(a *posture.Assessment) string {

@@ -20,6 +20,11 @@ func (*runCommand) Run(ctx context.Context, opts *options, s *streams) error {
 		return err
 	}
 	defer release()
+	defer func() {
+		if ctx.Err() != nil { // somebody stopped it
+			d.forgive()
+		}
+	}()
 	d.log.Info("agent started", "version", version, "state", opts.State, "sysroot", opts.Sysroot)
 	err = d.run(nil)
 	d.log.Info("agent stopped; what is blocked stays blocked")

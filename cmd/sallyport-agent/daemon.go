@@ -88,7 +88,13 @@ func newDaemon(ctx context.Context, opts *options, once bool, s *streams) (*daem
 	if err != nil {
 		return nil, nil, err
 	}
+	if !once && takenBack(s.err) {
+		release()
+		return nil, nil, errors.New("whoever looks after the service starts the build of before")
+	}
+	stuck := whileStarting(once)
 	d, err := build(ctx, opts, dir, once, s)
+	stuck()
 	if err != nil {
 		release()
 		return nil, nil, err

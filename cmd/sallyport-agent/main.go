@@ -50,10 +50,6 @@ type cli struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if slices.Contains(os.Args[1:], "run") && takenBack(os.Stderr) {
-		stop()
-		os.Exit(exitNonCompliant) // whoever looks after the service starts the program of before
-	}
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -79,6 +75,9 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "sallyport-agent:", err)
+		if slices.Contains(args, "run") { // a build that does not know the options it has is none
+			takenBack(stderr)
+		}
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))

@@ -81,6 +81,9 @@ func (d *daemon) replace(ctx context.Context, appliance string, build *report.Bu
 	if err != nil {
 		return err
 	}
+	if renew.OnTrial(path, version) { // else the program of before, which is known to be good, would be lost
+		return errors.New("this build is on trial itself")
+	}
 	if err := renew.Failed(path).Bars(build.SHA256, d.clock.Now()); err != nil {
 		return err
 	}
@@ -105,6 +108,34 @@ func takenBack(log io.Writer) bool {
 		fmt.Fprintln(log, "sallyport-agent:", back)
 	}
 	return back != nil
+}
+
+// startTime is how long a build on trial may take until it does anything at all.
+const startTime = 5 * time.Minute
+
+// whileStarting takes back a build on trial that hangs before it has begun; its answer ends that.
+func whileStarting(once bool) (begun func()) {
+	path, err := programOf()
+	if once || err != nil || !renew.OnTrial(path, version) {
+		return func() {}
+	}
+	late := time.AfterFunc(startTime, func() {
+		if _, err := renew.TakeBack(path, version, fmt.Sprintf("it did not begin within %s", startTime), time.Now(), false); err == nil {
+			os.Exit(exitNonCompliant)
+		}
+	})
+	return func() { late.Stop() }
+}
+
+// forgive does not count a start that somebody ended.
+func (d *daemon) forgive() {
+	path, err := programOf()
+	if err == nil {
+		err = renew.Forgive(path, version)
+	}
+	if err != nil {
+		d.log.Warn("the trial of this build cannot be noted", "error", err)
+	}
 }
 
 // errTakenBack is the end of an agent whose program has become the one of before again.

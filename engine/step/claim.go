@@ -120,12 +120,8 @@ func AddressAndMAC(s *sessions.Session, peer netip.Addr, macs []string) bool {
 }
 
 func agentName(a report.Agent) string {
-	name := a.Name
-	if a.Version != "" {
-		name += " " + a.Version
+	if a.Version == "" {
+		return a.Name
 	}
-	if a.FailedBuild != "" {
-		name += " (" + a.FailedBuild + ")"
-	}
-	return name
+	return a.Name + " " + a.Version
 }

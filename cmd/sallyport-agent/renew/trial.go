@@ -21,7 +21,8 @@ import (
 //	PROGRAM.trial   JSON: which build, since when, how often it was started
 //	PROGRAM.failed  JSON: the build that was taken back last, and why
 //
-// A build that is started more than StartsMax times in its trial, or that runs for Within
+// A build that is started more than StartsMax times in its trial and was never stopped by
+// anybody, or that runs for Within
 // without an answer, is taken back: PROGRAM.old becomes the program again.
 const (
 	StartsMax = 3
@@ -77,7 +78,7 @@ func begin(program string, t trial) error {
 
 // Guard counts a start of the program, and takes back a build that was started too often
 // without an answer: then whoever calls has to end, so that the program of before is started.
-// It is the first thing that a program does.
+// It comes before whatever may go wrong.
 func Guard(program, version string, now time.Time) (back *Failure, err error) {
 	var t trial
 	if err := read(program, trialSuffix, &t); err != nil {
@@ -90,6 +91,17 @@ func Guard(program, version string, now time.Time) (back *Failure, err error) {
 		return nil, begin(program, t)
 	}
 	return TakeBack(program, version, fmt.Sprintf("it was started %d times, and no appliance ever answered it", StartsMax), now, false)
+}
+
+// Forgive takes a start back that ended because somebody stopped the program: it says nothing of
+// the build.
+func Forgive(program, version string) error {
+	var t trial
+	if read(program, trialSuffix, &t) != nil || t.Version != version || t.Starts == 0 {
+		return nil
+	}
+	t.Starts--
+	return begin(program, t)
 }
 
 // OnTrial says whether the program is a build that no appliance has answered yet.

@@ -90,6 +90,22 @@ func TestStartedTooOften(t *testing.T) {
 	}
 }
 
+// TestForgiven: an agent that is stopped and started again and again says nothing of its build.
+func TestForgiven(t *testing.T) {
+	path, _, now := installed(t)
+	for range 5 * StartsMax {
+		if back := guard(t, path, "2.0", now); back != nil {
+			t.Fatal(back)
+		}
+		if err := Forgive(path, "2.0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Forgive(path, "1.0"); err != nil || !OnTrial(path, "2.0") {
+		t.Error(err)
+	}
+}
+
 // TestTakenBackForAWhile: a build that ran and met nobody is tried again a day later.
 func TestTakenBackForAWhile(t *testing.T) {
 	path, sum, now := installed(t)
