@@ -157,6 +157,9 @@ func (c *installCommand) Run(s *streams) error {
 	if err := made.SetRecoveryActions([]mgr.RecoveryAction{restart, restart, restart}, uint32(forgetAfter/time.Second)); err != nil {
 		fmt.Fprintln(s.err, "after a crash Windows will not start it again:", err)
 	}
+	if err := made.SetRecoveryActionsOnNonCrashFailures(true); err != nil {
+		fmt.Fprintln(s.err, "after a failure or a renewal Windows will not start it again:", err)
+	}
 	if err := eventlog.InstallAsEventCreate(serviceName, eventlog.Error|eventlog.Warning|eventlog.Info); err != nil && !strings.Contains(err.Error(), "exists") {
 		fmt.Fprintln(s.err, "its log will have no texts in the event viewer:", err)
 	}

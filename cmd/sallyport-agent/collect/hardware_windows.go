@@ -96,8 +96,9 @@ type onlyWMI struct {
 }
 
 const (
-	wmiWithin = 20 * time.Second
+	wmiWithin = 8 * time.Second // of the 10 that a look has
 	wmiFor    = time.Hour
+	wmiAgain  = 5 * time.Minute // after a fault
 )
 
 var (
@@ -134,7 +135,7 @@ func askWMI() (w onlyWMI) {
 func wmiHardware(attribute string) (value, why string) {
 	wmiAsking.Lock()
 	defer wmiAsking.Unlock()
-	if wmiKnown.at.IsZero() || time.Since(wmiKnown.at) > wmiFor {
+	if age := time.Since(wmiKnown.at); age > wmiFor || wmiKnown.err != nil && age > wmiAgain {
 		wmiKnown = askWMI()
 	}
 	w := wmiKnown

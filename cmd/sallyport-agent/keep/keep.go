@@ -38,6 +38,9 @@ func Open(path string) (Dir, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return "", fmt.Errorf("state directory: %w", err)
 	}
+	if err := guard(path); err != nil {
+		return "", fmt.Errorf("state directory: %w", err)
+	}
 	return Dir(path), nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -160,8 +161,9 @@ func (p *place) has(sha256 string, perms uint32) (bool, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return false, errors.Join(fmt.Errorf("%s is there, and no file", collect.Printable(p.path)), err)
 	}
-	if uint32(info.Mode().Perm()) != perms || info.Size() > fileMax {
-		return false, nil
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if uint32(info.Mode().Perm()) != perms || info.Size() > fileMax || owner != 0 && owner != uint32(os.Geteuid()) {
+		return false, nil // it is put there anew
 	}
 	sum, err := digestOf(f)
 	return err == nil && sum == sha256, nil

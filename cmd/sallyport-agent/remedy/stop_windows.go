@@ -27,7 +27,7 @@ func (t *Tools) stop(ctx context.Context, target string) Outcome {
 	case target == "":
 		return Outcome{Refused, "the appliance names no program"}
 	}
-	numbers, err := processNumbers()
+	running, err := processes()
 	if err != nil {
 		return Outcome{Failed, "cannot list processes: " + err.Error()}
 	}
@@ -37,9 +37,11 @@ func (t *Tools) stop(ctx context.Context, target string) Outcome {
 			_ = windows.CloseHandle(h) // nothing was written
 		}
 	}()
-	for _, pid := range numbers {
-		h, err := find(pid, target)
+	for _, p := range running {
+		h, err := find(p.pid, target)
 		switch {
+		case errors.Is(err, windows.ERROR_ACCESS_DENIED) && strings.EqualFold(p.name, filepath.Base(target)):
+			return Outcome{Failed, fmt.Sprintf("process %d of that name is protected and cannot be ended", p.pid)}
 		case errors.Is(err, errCritical):
 			return Outcome{Refused, collect.Printable(target) + " is a part of the system that it cannot run without"}
 		case err == nil && h != 0:
@@ -64,7 +66,13 @@ func (t *Tools) stop(ctx context.Context, target string) Outcome {
 	return Outcome{Result: Done}
 }
 
-func processNumbers() (all []uint32, err error) {
+// process is one of the snapshot.
+type process struct {
+	pid  uint32
+	name string // of its file, without the path
+}
+
+func processes() (all []process, err error) {
 	snapshot, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPPROCESS, 0)
 	if err != nil {
 		return nil, err
@@ -72,7 +80,7 @@ func processNumbers() (all []uint32, err error) {
 	defer windows.CloseHandle(snapshot)
 	entry := windows.ProcessEntry32{Size: uint32(unsafe.Sizeof(windows.ProcessEntry32{}))}
 	for err = windows.Process32First(snapshot, &entry); err == nil; err = windows.Process32Next(snapshot, &entry) {
-		all = append(all, entry.ProcessID)
+		all = append(all, process{entry.ProcessID, windows.UTF16ToString(entry.ExeFile[:])})
 	}
 	if errors.Is(err, windows.ERROR_NO_MORE_FILES) {
 		err = nil

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -32,9 +33,18 @@ func (t *Tools) launch(ctx context.Context, a *report.Action) Outcome {
 		return Outcome{Refused, reason(err)}
 	}
 	defer f.Close()
-	for _, at := range []string{path, filepath.Dir(path)} {
-		if err := onlyAdministrators(at); err != nil {
+	if err := reallyAt(f, path); err != nil {
+		return Outcome{Refused, err.Error()}
+	}
+	for at, rights := path, windows.ACCESS_MASK(changes); ; at = filepath.Dir(at) {
+		if at == filepath.Dir(filepath.Dir(path)) {
+			rights = swaps // everybody may make new directories at the top of a disk
+		}
+		if err := onlyAdministrators(at, rights); err != nil {
 			return Outcome{Refused, err.Error()}
+		}
+		if at == filepath.Dir(at) {
+			break
 		}
 	}
 	switch sum, err := digestOf(f); {
@@ -73,8 +83,25 @@ const changes = windows.FILE_WRITE_DATA | windows.FILE_APPEND_DATA | windows.FIL
 
 const fileDeleteChild = 0x40 // FILE_DELETE_CHILD (winnt.h)
 
-// onlyAdministrators says who else may change a file or directory, nil when nobody may.
-func onlyAdministrators(path string) error {
+// swaps are the rights with which what is in a directory gives way to something else.
+const swaps = fileDeleteChild | windows.DELETE | windows.WRITE_DAC | windows.WRITE_OWNER | windows.GENERIC_ALL
+
+// reallyAt wants no link on the way to an open file.
+func reallyAt(f *os.File, path string) error {
+	var name [windows.MAX_LONG_PATH]uint16
+	n, err := windows.GetFinalPathNameByHandle(windows.Handle(f.Fd()), &name[0], uint32(len(name)), 0)
+	if err != nil || int(n) > len(name) {
+		return errors.Join(fmt.Errorf("where %s lies cannot be told", collect.Printable(path)), err)
+	}
+	if at := strings.TrimPrefix(windows.UTF16ToString(name[:n]), `\\?\`); !strings.EqualFold(at, path) {
+		return fmt.Errorf("%s is really %s", collect.Printable(path), collect.Printable(at))
+	}
+	return nil
+}
+
+// onlyAdministrators says that others have some of the rights to a file or directory, nil when
+// nobody has.
+func onlyAdministrators(path string, rights windows.ACCESS_MASK) error {
 	d, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		return fmt.Errorf("who may change %s cannot be told: %w", collect.Printable(path), err)
@@ -103,7 +130,7 @@ func onlyAdministrators(path string) error {
 		if err := windows.GetAce(list, i, &ace); err != nil {
 			return err
 		}
-		if ace.Header.AceType == windows.ACCESS_DENIED_ACE_TYPE || ace.Header.AceFlags&windows.INHERIT_ONLY_ACE != 0 || ace.Mask&changes == 0 {
+		if ace.Header.AceType == windows.ACCESS_DENIED_ACE_TYPE || ace.Header.AceFlags&windows.INHERIT_ONLY_ACE != 0 || ace.Mask&rights == 0 {
 			continue
 		}
 		if ace.Header.AceType != windows.ACCESS_ALLOWED_ACE_TYPE { // with conditions or objects: read as if it gave
@@ -184,9 +211,17 @@ func (t *Tools) run(ctx context.Context, path string, arguments []string, stdout
 		_ = cmd.Wait()
 		return err
 	}
-	over := context.AfterFunc(ctx, func() { _ = windows.TerminateJobObject(job, 1) }) // it may be over
-	defer over()
+	var ending sync.Mutex // the job is not closed while it is ended
+	over := context.AfterFunc(ctx, func() {
+		ending.Lock()
+		defer ending.Unlock()
+		_ = windows.TerminateJobObject(job, 1) // it may be over
+	})
 	err = cmd.Wait()
+	if !over() {
+		ending.Lock() // it ends, or has ended
+		defer ending.Unlock()
+	}
 	if errors.Is(err, exec.ErrWaitDelay) { // it ended well, and what it left behind goes on
 		return nil
 	}
