@@ -181,6 +181,7 @@ func (ev *claimEvent) step(c *core, now time.Time) {
 	}
 	snap := c.e.snapshot()
 	if snap.revoked[report.DeviceName(ev.key)] {
+		ev.next = old // for the row
 		ev.problem = problem(http.StatusForbidden, report.CodeRevoked, "this device was revoked by whoever runs the network")
 		return
 	}

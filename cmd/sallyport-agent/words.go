@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/cmd/sallyport-agent/collect"
+	"sallyport/cmd/sallyport-agent/core"
 	"sallyport/cmd/sallyport-agent/remedy"
 	"sallyport/cmd/sallyport-agent/uplink"
 	"sallyport/netio/report"
@@ -35,7 +36,11 @@ func words(s *status, running bool, now time.Time) string {
 	enrolmentWords(line, s.Enrolment)
 	if s.SessionID != "" {
 		line("Session", "%s, bound by %s", s.SessionID, orElse(s.Assurance, "nothing"))
-		line("Posture", "%s since %s (%s), epoch %d", orElse(s.View.Status, "Unknown"), clockTime(s.StatusSince), ago(now, s.StatusSince), s.Epoch)
+		posture := fmt.Sprintf("%s since %s (%s), epoch %d", orElse(s.View.Status, "Unknown"), clockTime(s.StatusSince), ago(now, s.StatusSince), s.Epoch)
+		if running && s.Phase != core.Bound.String() {
+			posture += "; so the appliance said last, and may think otherwise by now"
+		}
+		line("Posture", "%s", posture)
 	} else {
 		line("Posture", "no session, so nobody has judged this endpoint")
 	}

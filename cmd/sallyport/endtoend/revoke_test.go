@@ -49,7 +49,7 @@ func TestRevokedDevice(t *testing.T) {
 		t.Error("not counted as revoked")
 	}
 	row := a.row(func(d *record.Decision) bool { return d.Details == "Agent refused" })
-	if row == nil || !strings.Contains(row.Reason, "revoked") {
+	if row == nil || !strings.Contains(row.Reason, "revoked") || row.Identity == "" {
 		t.Errorf("the live log says %+v", row)
 	}
 	a.write("sallyport.yaml", sound)
