@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -175,12 +176,20 @@ func (s *Server) boundKey(r *request, sessionID string, body []byte) ([]byte, *r
 	return spki, s.verify(r, spki, body)
 }
 
-// verify checks the signature. An address that sends many that do not fit has to wait,
-// since each costs a verification.
+// forger is who sends signatures that do not fit: an address, for one session. Whoever
+// guesses about one keeps nobody out who shares his address, behind a translator, and reports
+// for another.
+type forger struct {
+	from    netip.Addr
+	session string // empty: of a claim
+}
+
+// verify checks the signature. An address that sends many that do not fit for a session has
+// to wait, since each costs a verification.
 func (s *Server) verify(r *request, spki, body []byte) *refusal {
-	from := origin(r.peer.Addr())
+	from := forger{origin(r.peer.Addr()), oneSpelling(r.session)}
 	if wait, ok := s.forged.check(from, r.at); !ok {
-		return tooMany(whySignature, wait, "too many signatures from this address do not fit")
+		return tooMany(whySignature, wait, "too many signatures from this address for this session do not fit")
 	}
 	path := r.URL.EscapedPath()
 	if r.URL.RawQuery != "" {

@@ -179,6 +179,9 @@ func TestForgeries(t *testing.T) {
 		b.do(b.request("POST", report.PathReport, b.reportBody(1))).problem(t, 403, report.CodeBadSignature)
 	}
 	b.do(b.signed("POST", report.PathReport, b.reportBody(1))).problem(t, 429, report.CodeBusy)
+	if a := b.do(b.signed("POST", report.PathSession, b.claimBody())); a.status != 200 {
+		t.Errorf("a neighbour behind the same address: %d %s", a.status, a.body)
+	}
 	b.clock.Advance(time.Second)
 	if a := b.do(b.signed("POST", report.PathReport, b.reportBody(1))); a.status != 200 {
 		t.Errorf("a second later: %d %s", a.status, a.body)

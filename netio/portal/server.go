@@ -73,7 +73,7 @@ type Server struct {
 	// limiters guard themselves
 	requests  *limiter[netip.Addr]
 	claims    *limiter[netip.Addr]
-	forged    *limiter[netip.Addr]
+	forged    *limiter[forger]
 	reports   *limiter[string]
 	loops     loops
 	teller    *teller
@@ -126,7 +126,7 @@ func New(cfg Config, p Posture) (*Server, error) {
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.requests = newLimiter[netip.Addr](cfg.Limits.RequestsBurst, cfg.Limits.RequestsPer)
 	s.claims = newLimiter[netip.Addr](claimBurst, claimRate)
-	s.forged = newLimiter[netip.Addr](forgedBurst, forgedRate)
+	s.forged = newLimiter[forger](forgedBurst, forgedRate)
 	s.reports = newLimiter[string](reportBurst, reportRate)
 	s.downloads = make(chan struct{}, cfg.Limits.DownloadsAtOnce)
 	s.agents = &agents{dir: cfg.AgentsDirectory, offers: cfg.Agents, refuse: s.count.refuse, log: s.log}
