@@ -107,7 +107,8 @@ func (e *Engine) swap(old, next snapshot, warnings config.Warnings) {
 	e.log.Info("configuration reloaded", "from", old.Revision, "to", next.Revision)
 	e.system(record.Passed, "Configuration reloaded: revision "+next.Revision, "")
 	if next.Revision != old.Revision {
-		e.hub.broadcast(report.Event{Kind: report.EventPolicy, Message: "the posture policy may have changed"})
+		// Without a message: agents show those to people, and this one is for agents.
+		e.hub.broadcast(report.Event{Kind: report.EventPolicy})
 		e.rounds.Go(func() { e.reauthorizeAll(next) })
 	}
 }

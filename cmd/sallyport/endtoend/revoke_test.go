@@ -1,8 +1,10 @@
 package endtoend
 
 import (
+	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,4 +59,42 @@ func TestRevokedDevice(t *testing.T) {
 	if status, body := d.claim(id, ticket); status != http.StatusOK {
 		t.Errorf("the claim after all: %d %s", status, body)
 	}
+}
+
+// TestReloadIsNoMessage: agents hear of another policy at once, and have nothing to show to the
+// person who sits there.
+func TestReloadIsNoMessage(t *testing.T) {
+	t.Parallel()
+	a := newAppliance(t)
+	n := newNAS(t, "127.0.0.1")
+	d := a.device()
+	d.bind(n.redirected(a, auditID))
+	d.compliant()
+	path := report.PathEvents + "?" + report.QueryEventSessionID + "=" + d.id + "&" + report.QueryEventAfter + "="
+	after := "0"
+	a.edit("posture:\n", "posture:\n  agent: {heartbeat: 7m}\n")
+	a.signal(t, syscall.SIGHUP)
+	eventually(t, "the agent is told of the policy", func() bool {
+		signature, err := report.Sign(d.key, path+after, nil)
+		must(t, err)
+		r, err := http.NewRequest(http.MethodGet, d.base+path+after, nil)
+		must(t, err)
+		r.Header.Set(report.HeaderSignature, signature)
+		answer, err := d.http.Do(r)
+		must(t, err)
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		must(t, err)
+		news, err := report.DecodeEvents(body)
+		must(t, err)
+		after = strconv.FormatUint(news.After, 10)
+		told := false
+		for _, one := range news.Events {
+			if one.Message != "" {
+				t.Errorf("a message for the person: %+v", one)
+			}
+			told = told || one.Kind == report.EventPolicy
+		}
+		return told
+	})
 }
