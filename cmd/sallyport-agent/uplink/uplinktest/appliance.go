@@ -67,8 +67,11 @@ type session struct {
 }
 
 // New starts an appliance; it stops with the test.
-func New(t testing.TB) *Appliance {
-	a := &Appliance{t: t, sessions: map[string]*session{}, injected: map[string][]http.HandlerFunc{}, served: map[string]int{},
+func New(t testing.TB) *Appliance { return NewAt(t, "127.0.0.1:0") }
+
+// NewAt is New at another address of this machine.
+func NewAt(t testing.TB, addr string) *Appliance {
+	a := &Appliance{t: t, addr: addr, sessions: map[string]*session{}, injected: map[string][]http.HandlerFunc{}, served: map[string]int{},
 		etag: "e1", Reports: make(chan report.Report, 256), Judge: BlockSticks}
 	a.Start()
 	t.Cleanup(a.Stop)
@@ -96,11 +99,7 @@ func BlockSticks(r report.Report) report.Verdict {
 func (a *Appliance) Start() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	addr := a.addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", addr)
+	l, err := net.Listen("tcp", a.addr)
 	if err != nil {
 		a.t.Fatal(err)
 	}
