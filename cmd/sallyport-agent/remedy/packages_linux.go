@@ -253,12 +253,11 @@ func (t *Tools) dpkgNeeds(ctx context.Context, name string) (string, error) {
 // keeps the list.
 func (t *Tools) rpmNeeds(ctx context.Context, name string) (string, error) {
 	plain, err := t.answer(ctx, rpm, "-q", "--qf", `%{NAME}\n`, "--", name)
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit) && exit.ExitCode() == 1:
+	switch { // of any fault the exit code is 1
+	case err != nil && strings.Contains(plain, "is not installed"):
 		return "", errNotInstalled
 	case err != nil:
-		return "", err
+		return "", fmt.Errorf("rpm cannot be asked: %w %s", err, plain)
 	}
 	plain, _, _ = strings.Cut(plain, "\n") // more lines are more versions of it
 	protected, err := t.protected()

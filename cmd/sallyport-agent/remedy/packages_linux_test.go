@@ -296,3 +296,12 @@ func TestRpmUninstall(t *testing.T) {
 	none := newWorkshop(t, ToolsConfig{})
 	none.want("neither", none.do(report.Action{Verb: report.VerbAppUninstall, Target: "x"}), Refused, "no package manager")
 }
+
+// TestRpmThatFails is not taken for a package that is not there.
+func TestRpmThatFails(t *testing.T) {
+	w := newWorkshop(t, ToolsConfig{})
+	w.put(rpm, "#!/bin/sh\necho 'error: cannot open Packages database' >&2\nexit 1\n", 0o755)
+	w.want("a broken database", w.do(report.Action{Verb: report.VerbAppUninstall, Target: "tool"}), Failed, "rpm cannot be asked")
+	w.put(rpm, "#!/bin/sh\necho 'package tool is not installed'\nexit 1\n", 0o755)
+	w.want("no such package", w.do(report.Action{Verb: report.VerbAppUninstall, Target: "tool"}), Done, "is not installed")
+}
