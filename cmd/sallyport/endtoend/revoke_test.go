@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,31 +69,35 @@ func TestReloadIsNoMessage(t *testing.T) {
 	d := a.device()
 	d.bind(n.redirected(a, auditID))
 	d.compliant()
-	path := report.PathEvents + "?" + report.QueryEventSessionID + "=" + d.id + "&" + report.QueryEventAfter + "="
-	after := "0"
+	path := report.PathEvents + "?" + report.QueryEventSessionID + "=" + d.id + "&" + report.QueryEventAfter + "=0"
+	signature, err := report.Sign(d.key, path, nil)
+	must(t, err)
+	r, err := http.NewRequest(http.MethodGet, d.base+path, nil)
+	must(t, err)
+	r.Header.Set(report.HeaderSignature, signature)
+	type answer struct {
+		body []byte
+		err  error
+	}
+	heard := make(chan answer, 1)
+	go func() {
+		resp, err := d.http.Do(r)
+		if err != nil {
+			heard <- answer{nil, err}
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		heard <- answer{body, err}
+	}()
+	eventually(t, "the poll waits", func() bool { return a.metric(`portal_open\{what="polls"\}`) == 1 })
 	a.edit("posture:\n", "posture:\n  agent: {heartbeat: 7m}\n")
 	a.signal(t, syscall.SIGHUP)
-	eventually(t, "the agent is told of the policy", func() bool {
-		signature, err := report.Sign(d.key, path+after, nil)
-		must(t, err)
-		r, err := http.NewRequest(http.MethodGet, d.base+path+after, nil)
-		must(t, err)
-		r.Header.Set(report.HeaderSignature, signature)
-		answer, err := d.http.Do(r)
-		must(t, err)
-		defer answer.Body.Close()
-		body, err := io.ReadAll(answer.Body)
-		must(t, err)
-		news, err := report.DecodeEvents(body)
-		must(t, err)
-		after = strconv.FormatUint(news.After, 10)
-		told := false
-		for _, one := range news.Events {
-			if one.Message != "" {
-				t.Errorf("a message for the person: %+v", one)
-			}
-			told = told || one.Kind == report.EventPolicy
-		}
-		return told
-	})
+	got := <-heard
+	must(t, got.err)
+	news, err := report.DecodeEvents(got.body)
+	must(t, err)
+	if len(news.Events) != 1 || news.Events[0].Kind != report.EventPolicy || news.Events[0].Message != "" {
+		t.Errorf("the agent is told %+v, want of the policy and nothing for the person", news.Events)
+	}
 }
