@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,5 +174,33 @@ func TestNobodyIsForgotten(t *testing.T) {
 				t.Fatalf("seed %d: nothing will ever happen again after %v", seed, w.steps[max(0, len(w.steps)-6):])
 			}
 		}
+	}
+}
+
+// TestDeadlinesGoByTheClockThatNobodySets: whatever comes, each of them keeps the monotonic
+// reading of the time that it was made from. A clock that is set a day back would else
+// silence the heartbeat for a day, and one that is set forward would bring all at once.
+func TestDeadlinesGoByTheClockThatNobodySets(t *testing.T) {
+	kept := 0
+	for seed := uint64(1); seed < 30; seed++ {
+		w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 3)), a: New(Config{Agent: report.Agent{Name: "a"}, Seed: seed, Renew: true}),
+			now: time.Now(), seqs: map[string]uint64{}, bodies: map[string][]byte{}}
+		w.step(Started{})
+		for range 300 {
+			w.now = w.now.Add(time.Duration(w.rng.Int64N(int64(time.Second))))
+			w.step(w.event())
+			for i, d := range w.a.deadlines() {
+				switch {
+				case d.IsZero():
+				case !strings.Contains(d.String(), " m="):
+					t.Fatalf("seed %d: deadline %d is %s after %v", seed, i, d, w.steps[max(0, len(w.steps)-6):])
+				default:
+					kept++
+				}
+			}
+		}
+	}
+	if kept == 0 {
+		t.Error("there never was a deadline")
 	}
 }
